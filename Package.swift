@@ -1,0 +1,81 @@
+// swift-tools-version: 6.0
+import PackageDescription
+
+/// Imports point downwards only; `docs/architecture.md` draws the layers.
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6), .enableUpcomingFeature("ExistentialAny"), .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+/// A connector or stage: one shared library that exports `ix_module_v1` and stays loaded.
+func plugin(_ name: String, folder: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(
+    name: name, dependencies: ["StageKit", "MailModel"] + dependencies, path: "plugins/\(folder)", exclude: ["README.md"],
+    swiftSettings: strict,
+    linkerSettings: [
+      .unsafeFlags(["-Xlinker", "--version-script=script/stage.map", "-Xlinker", "-z", "-Xlinker", "nodelete"])
+    ])
+}
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .testTarget(name: "\(name)Tests", dependencies: [.target(name: name)] + dependencies, swiftSettings: strict)
+}
+
+let package = Package(
+  name: "interchange",
+  products: [
+    .executable(name: "interchange", targets: ["interchange"]),
+    .library(name: "imc", type: .dynamic, targets: ["IMC"]),
+    .library(name: "address-validator", type: .dynamic, targets: ["AddressValidator"]),
+    .library(name: "dead-letter", type: .dynamic, targets: ["DeadLetter"]),
+    .library(name: "example-swift", type: .dynamic, targets: ["ExampleSwift"]),
+  ],
+  targets: [
+    // Layer 0: C.
+    .systemLibrary(name: "CInterchange", path: "include"),
+    .target(name: "CPlatform", cSettings: [.define("_GNU_SOURCE")]),
+    .systemLibrary(name: "CLtdl", providers: [.apt(["libltdl-dev"])]),
+    .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+    .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    .target(name: "CTLS", dependencies: ["COpenSSL"]),
+    .systemLibrary(name: "CUnbound", providers: [.apt(["libunbound-dev"])]),
+    .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+    // Layer 1: values, system calls, the ring.
+    library("MailModel"),
+    library("Platform", ["CPlatform"]),
+    library("Ring", ["CPlatform"]),
+    // Layer 2: the spool, the configuration, the faces of the ABI, formats and protocols without I/O.
+    library("Spool", ["MailModel", "Platform", "CXXHash"]),
+    library("PipelineConfig", ["CYAML"]),
+    library("StageKit", ["MailModel", "CInterchange"]),
+    library("Spoke", ["MailModel", "Platform", "Ring"]),
+    library("SMTP", ["MailModel"]),
+    library("InternetMessage", ["MailModel"]),
+    library("DeadLetterStore", ["MailModel", "Platform"]),
+    // Layer 3.
+    library("Reports", ["MailModel", "InternetMessage"]),
+    library("StageHost", ["MailModel", "Platform", "Ring", "Spoke", "PipelineConfig", "CInterchange", "CLtdl"]),
+    // Layer 4.
+    library("Pipeline", ["MailModel", "Platform", "Ring", "Spoke", "Spool", "PipelineConfig", "Reports", "StageHost"]),
+    library("Admin", ["MailModel", "Platform", "Spool", "PipelineConfig", "StageHost", "Pipeline", "DeadLetterStore"]),
+    // Layer 5.
+    .executableTarget(
+      name: "interchange", dependencies: ["Admin", "Pipeline", "StageHost", "PipelineConfig"], swiftSettings: strict),
+    // Plugins: they and the host meet only in include/.
+    plugin("IMC", folder: "imc", ["SMTP", "InternetMessage", "Platform", "CTLS", "CUnbound"]),
+    plugin("AddressValidator", folder: "address-validator", []),
+    plugin("DeadLetter", folder: "dead-letter", ["DeadLetterStore", "Platform"]),
+    plugin("ExampleSwift", folder: "examples/swift", []),
+    // Tests: one folder a target, and the cross-cutting suites.
+    tests("MailModel"), tests("Platform"), tests("Ring", ["Platform"]), tests("Spool", ["MailModel", "Platform"]),
+    tests("PipelineConfig"), tests("StageKit", ["MailModel"]), tests("Spoke", ["MailModel", "Platform", "Ring"]),
+    tests("SMTP", ["MailModel"]), tests("InternetMessage", ["MailModel"]), tests("DeadLetterStore", ["MailModel"]),
+    tests("Reports", ["MailModel"]), tests("StageHost", ["MailModel", "Platform"]),
+    tests("Pipeline", ["MailModel", "Platform", "Spool"]), tests("Admin", ["MailModel", "Pipeline"]),
+    tests("IMC", ["SMTP", "MailModel"]), tests("AddressValidator", ["MailModel"]),
+    .testTarget(name: "IntegrationTests", dependencies: ["MailModel", "Platform"], swiftSettings: strict),
+  ]
+)
