@@ -45,8 +45,8 @@ let package = Package(
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
     // Layer 1: values, system calls, the ring.
     library("MailModel"),
-    library("Platform", ["CPlatform"]),
-    library("Ring", ["CPlatform"]),
+    library("Platform", ["CPlatform", "MailModel"]),
+    library("Ring", ["CPlatform", "Platform", "MailModel"]),
     // Layer 2: the spool, the configuration, the faces of the ABI, formats and protocols without I/O.
     library("Spool", ["MailModel", "Platform", "CXXHash"]),
     library("PipelineConfig", ["CYAML"]),
@@ -70,7 +70,8 @@ let package = Package(
     plugin("DeadLetter", folder: "dead-letter", ["DeadLetterStore", "Platform"]),
     plugin("ExampleSwift", folder: "examples/swift", []),
     // Tests: one folder a target, and the cross-cutting suites.
-    tests("MailModel"), tests("Platform"), tests("Ring", ["Platform"]), tests("Spool", ["MailModel", "Platform"]),
+    tests("MailModel"), tests("Platform", ["MailModel"]), tests("Ring", ["Platform", "MailModel"]),
+    tests("Spool", ["MailModel", "Platform"]),
     tests("PipelineConfig"), tests("StageKit", ["MailModel"]), tests("Spoke", ["MailModel", "Platform", "Ring"]),
     tests("SMTP", ["MailModel"]), tests("InternetMessage", ["MailModel"]), tests("DeadLetterStore", ["MailModel"]),
     tests("Reports", ["MailModel"]), tests("StageHost", ["MailModel", "Platform"]),

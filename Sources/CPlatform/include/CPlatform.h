@@ -1,4 +1,5 @@
-// What Swift cannot import from libc: variadic functions, and macros with side effects. Nothing else belongs here.
+// What Swift cannot import from libc: variadic functions, macros with side effects, and the headers that the Glibc
+// module leaves out. Nothing else belongs here.
 #ifndef CPLATFORM_H
 #define CPLATFORM_H
 
@@ -10,7 +11,14 @@
 int cplatform_open(const char *path, int flags, mode_t mode);
 int cplatform_openat(int directory, const char *path, int flags, mode_t mode);
 int cplatform_fcntl(int fd, int command, int argument);
-int cplatform_memfd_create(const char *name, unsigned int flags);
+// Anonymous memory as a file, closed on exec, that can be sealed.
+int cplatform_memfd_create(const char *name);
+// Forbids for ever that the memfd shrinks or grows. 0, or -1 with errno.
+int cplatform_seal_size(int fd);
+// 1 when the file's size can never change, 0 when it can or the file knows no seals.
+int cplatform_size_is_sealed(int fd);
+// Closed on exec, never blocking, count 0.
+int cplatform_eventfd(void);
 int cplatform_pidfd_open(pid_t pid);
 int cplatform_prctl(int option, unsigned long argument);
 
