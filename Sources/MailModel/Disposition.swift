@@ -51,8 +51,9 @@ public struct RemoteReply: Hashable, Sendable {
 
 /// What a stage answers for one recipient of a message it was handed. Every recipient gets exactly one.
 public enum Answer: Hashable, Sendable {
-  /// Hand the recipient to whatever the named output port is wired to; the port is an index into the stage's ports.
-  case forward(port: Int)
+  /// Hand the recipient to whatever the output port is wired to; the port is an index into the stage's ports. `because`
+  /// says why, for a port that leads to the reports or to the dead-letter stage.
+  case forward(port: Int, because: DeliveryStatus? = nil)
   /// Finished here: `delivered`, `relayed` or `expanded`.
   case settled(Settlement, DeliveryStatus)
   /// Not now; `retryAfterSeconds` is a hint that the schedule may stretch but not shorten below its minimum.

@@ -48,9 +48,11 @@ extension WireWriter {
 
   public mutating func write(_ answer: Answer) {
     switch answer {
-    case .forward(let port):
+    case .forward(let port, let because):
       write(UInt8(1))
       write(UInt16(port))
+      write(because != nil)
+      if let because { write(because) }
     case .settled(let settlement, let status):
       write(UInt8(2))
       write(settlement.rawValue)
@@ -127,7 +129,9 @@ extension WireReader {
 
   public mutating func readAnswer() throws(WireCodingError) -> Answer {
     switch try read(UInt8.self) {
-    case 1: return .forward(port: Int(try read(UInt16.self)))
+    case 1:
+      let port = Int(try read(UInt16.self))
+      return .forward(port: port, because: try readBool() ? try readStatus() : nil)
     case 2:
       guard let settlement = Settlement(rawValue: try read(UInt8.self)) else { throw .invalid("settlement") }
       return .settled(settlement, try readStatus())

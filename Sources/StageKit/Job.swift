@@ -162,9 +162,10 @@ extension Answer {
       }
     }
     switch self {
-    case .forward(let port):
-      raw.kind = IX_FORWARD.rawValue
+    case .forward(let port, let because):
       raw.port = UInt32(port)
+      if let because { return with(IX_FORWARD, because) }
+      raw.kind = IX_FORWARD.rawValue
       return body(&raw)
     case .settled(.delivered, let status): return with(IX_DELIVERED, status)
     case .settled(.relayed, let status): return with(IX_RELAYED, status)

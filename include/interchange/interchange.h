@@ -270,7 +270,7 @@ typedef struct ix_recipient {
 /* ---- Answers ---- */
 
 typedef enum ix_answer_kind {
-  IX_FORWARD = 1,   /* to the stage wired to `port` */
+  IX_FORWARD = 1,   /* to the stage wired to `port`; a status and text say why, for a port that leads to the reports */
   IX_DELIVERED = 2, /* into a mailbox or its like */
   IX_RELAYED = 3,   /* to a system that will not report success */
   IX_EXPANDED = 4,  /* to the members of a list */
@@ -285,8 +285,8 @@ typedef struct ix_answer {
   size_t size;
   uint32_t kind; /* ix_answer_kind */
   uint32_t port; /* IX_FORWARD */
-  /* Enhanced status code, RFC 3463; class 0: the host chooses one that fits `kind`. A class that contradicts `kind`
-   * (5.x.x with IX_DEFERRED) is IX_INVALID. */
+  /* Enhanced status code, RFC 3463; class 0: the host chooses one that fits `kind` (with IX_FORWARD: there is none). A
+   * class that contradicts `kind` (5.x.x with IX_DEFERRED) is IX_INVALID. */
   uint32_t status_class;
   uint32_t status_subject;
   uint32_t status_detail;
