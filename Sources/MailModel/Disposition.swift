@@ -68,14 +68,19 @@ public enum Answer: Hashable, Sendable {
 
 /// The good ends of a recipient.
 public enum Settlement: UInt8, Sendable {
+  /// Into a mailbox or its like.
   case delivered = 1
+  /// To a system that will not report success, so that a *relayed* report is due when one was asked for.
   case relayed = 2
+  /// To the members of a list.
   case expanded = 3
+  /// To a system that took over the duty to report (RFC 3461 §5.2.2; X.411 transfer): no report is due from here.
+  case transferred = 4
 
   public var disposition: Disposition {
     switch self {
     case .delivered: .delivered
-    case .relayed: .relayed
+    case .relayed, .transferred: .relayed
     case .expanded: .expanded
     }
   }

@@ -170,6 +170,7 @@ extension Answer {
     case .settled(.delivered, let status): return with(IX_DELIVERED, status)
     case .settled(.relayed, let status): return with(IX_RELAYED, status)
     case .settled(.expanded, let status): return with(IX_EXPANDED, status)
+    case .settled(.transferred, let status): return with(IX_TRANSFERRED, status)
     case .deferred(let status, let retryAfterSeconds):
       raw.retry_after = retryAfterSeconds ?? 0
       return with(IX_DEFERRED, status)

@@ -278,7 +278,8 @@ typedef enum ix_answer_kind {
   IX_REFUSED = 6,   /* never; the originator is told */
   IX_HELD = 7,      /* until an operator releases it */
   IX_DEAD = 8,      /* to the dead-letter stage */
-  IX_MOVED = 9      /* goes on as a recipient of the draft that this job emitted as number `draft` */
+  IX_MOVED = 9,     /* goes on as a recipient of the draft that this job emitted as number `draft` */
+  IX_TRANSFERRED = 10 /* to a system that took over the duty to report success */
 } ix_answer_kind;
 
 typedef struct ix_answer {
