@@ -36,6 +36,10 @@ int cplatform_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0
 
 int cplatform_prctl(int option, unsigned long argument) { return prctl(option, argument, 0, 0, 0); }
 
+int cplatform_accept(int socket, struct sockaddr *address, socklen_t *length) {
+  return accept4(socket, address, length, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
 int cplatform_futex_wait(uint32_t *word, uint32_t expected, int64_t timeout_ns) {
   struct timespec limit, *pointer = NULL;
   if (timeout_ns >= 0) {

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 // Each returns what the system call returns, or -1 with errno set.
@@ -21,6 +22,8 @@ int cplatform_size_is_sealed(int fd);
 int cplatform_eventfd(void);
 int cplatform_pidfd_open(pid_t pid);
 int cplatform_prctl(int option, unsigned long argument);
+// The next waiting connection, closed on exec, never blocking; its address at `address` when that is not NULL.
+int cplatform_accept(int socket, struct sockaddr *address, socklen_t *length);
 
 // futex(2) on a word that other processes may share. `timeout_ns` < 0 waits without limit.
 // Wait returns 0 when woken or when *word != expected, -1 with ETIMEDOUT or EINTR.
