@@ -49,7 +49,7 @@ let package = Package(
     library("Ring", ["CPlatform", "Platform", "MailModel"]),
     // Layer 2: the spool, the configuration, the faces of the ABI, formats and protocols without I/O.
     library("Spool", ["MailModel", "Platform", "CXXHash"]),
-    library("PipelineConfig", ["CYAML"]),
+    library("PipelineConfig", ["MailModel", "CYAML"]),
     library("StageKit", ["MailModel", "CInterchange"]),
     library("Spoke", ["MailModel", "Platform", "Ring"]),
     library("SMTP", ["MailModel"]),
@@ -72,7 +72,8 @@ let package = Package(
     // Tests: one folder a target, and the cross-cutting suites.
     tests("MailModel"), tests("Platform", ["MailModel"]), tests("Ring", ["Platform", "MailModel"]),
     tests("Spool", ["MailModel", "Platform"]),
-    tests("PipelineConfig"), tests("StageKit", ["MailModel"]), tests("Spoke", ["MailModel", "Platform", "Ring"]),
+    tests("PipelineConfig", ["MailModel"]), tests("StageKit", ["MailModel"]),
+    tests("Spoke", ["MailModel", "Platform", "Ring"]),
     tests("SMTP", ["MailModel"]), tests("InternetMessage", ["MailModel"]), tests("DeadLetterStore", ["MailModel"]),
     tests("Reports", ["MailModel"]), tests("StageHost", ["MailModel", "Platform"]),
     tests("Pipeline", ["MailModel", "Platform", "Spool"]), tests("Admin", ["MailModel", "Pipeline"]),
