@@ -90,3 +90,7 @@ ssize_t cplatform_receive_fd(int socket, void *octets, size_t count, int *fd) {
       memcpy(fd, CMSG_DATA(header), sizeof *fd);
   return received;
 }
+
+int cplatform_spawn_close_from(posix_spawn_file_actions_t *actions, int first) {
+  return posix_spawn_file_actions_addclosefrom_np(actions, first);
+}

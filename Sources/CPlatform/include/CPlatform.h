@@ -3,8 +3,10 @@
 #ifndef CPLATFORM_H
 #define CPLATFORM_H
 
+#include <spawn.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
@@ -34,6 +36,21 @@ int cplatform_futex_wake(uint32_t *word, int count);
 // a received descriptor is close-on-exec and belongs to the caller.
 ssize_t cplatform_send_fd(int socket, const void *octets, size_t count, int fd);
 ssize_t cplatform_receive_fd(int socket, void *octets, size_t count, int *fd);
+
+// epoll(7): the header's values are enumerations, which Swift imports as a type of their own.
+enum {
+  CPLATFORM_EPOLL_CLOEXEC = EPOLL_CLOEXEC,
+  CPLATFORM_EPOLL_ADD = EPOLL_CTL_ADD,
+  CPLATFORM_EPOLL_MOD = EPOLL_CTL_MOD,
+  CPLATFORM_EPOLL_DEL = EPOLL_CTL_DEL,
+  CPLATFORM_EPOLLIN = EPOLLIN,
+  CPLATFORM_EPOLLOUT = EPOLLOUT,
+  CPLATFORM_EPOLLHUP = EPOLLHUP,
+  CPLATFORM_EPOLLERR = EPOLLERR,
+};
+
+// Closes every descriptor from `first` on in the child. 0, or an error number.
+int cplatform_spawn_close_from(posix_spawn_file_actions_t *actions, int first);
 
 // One step of a spin loop: tells the core that it waits.
 static inline void cplatform_pause(void) {
