@@ -38,6 +38,27 @@ public enum XText {
     return String(decoding: encoded, as: UTF8.self)
   }
 
+  /// Nil for an empty text, one that is not printable ASCII, or one whose xtext is longer: it is left out, since a
+  /// server would refuse the command for it.
+  static func encode(_ text: String, octetsMax: Int) -> String? {
+    guard !text.isEmpty, text.utf8.allSatisfy(ASCII.isPrintable) else { return nil }
+    let encoded = encode(text)
+    return encoded.utf8.count <= octetsMax ? encoded : nil
+  }
+
+  /// utf-8-addr-xtext of RFC 6533 §3, before xtext: all that is not ASCII, and `\`, as `\x{HEX}`.
+  static func encodeUnicodeEscapes(_ text: String) -> String {
+    var encoded = ""
+    for scalar in text.unicodeScalars {
+      if scalar.isASCII, scalar != "\\" {
+        encoded.unicodeScalars.append(scalar)
+      } else {
+        encoded += "\\x{\(String(scalar.value, radix: 16, uppercase: true))}"
+      }
+    }
+    return encoded
+  }
+
   /// Replaces `\x{HEX}` of RFC 6533 §3 by its character. Nil for a control character, `\`, or what is no scalar.
   static func decodeUnicodeEscapes(_ text: String) -> String? {
     var decoded = String.UnicodeScalarView()
