@@ -75,7 +75,7 @@ let package = Package(
     tests("PipelineConfig", ["MailModel"]), tests("StageKit", ["MailModel"]),
     tests("Spoke", ["MailModel", "Platform", "Ring"]),
     tests("SMTP", ["MailModel"]), tests("InternetMessage", ["MailModel"]), tests("DeadLetterStore", ["MailModel"]),
-    tests("Reports", ["MailModel"]), tests("StageHost", ["MailModel", "Platform"]),
+    tests("Reports", ["MailModel"]), tests("StageHost", ["MailModel", "Platform", "PipelineConfig"]),
     tests("Pipeline", ["MailModel", "Platform", "Spool"]), tests("Admin", ["MailModel", "Pipeline"]),
     tests("IMC", ["SMTP", "MailModel"]), tests("AddressValidator", ["MailModel"]),
     .testTarget(name: "IntegrationTests", dependencies: ["MailModel", "Platform"], swiftSettings: strict),
