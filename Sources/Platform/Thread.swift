@@ -1,3 +1,4 @@
+internal import CPlatform
 internal import Glibc
 
 /// A thread of this process with a name that `top -H` and a debugger show. It is joined or runs as long as the process.
@@ -38,7 +39,8 @@ private final class ThreadBody {
 private func threadEntry(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
   guard let argument else { return nil }
   let thread = Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue()
-  pthread_setname_np(pthread_self(), thread.name)
+  // The name is for people only: that it could not be set does not matter.
+  thread.name.withCString { _ = cplatform_prctl(PR_SET_NAME, UInt(bitPattern: $0)) }
   thread.body()
   return nil
 }
