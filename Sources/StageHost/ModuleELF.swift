@@ -69,7 +69,7 @@ struct ELFHeader {
     programHeaders = programs
     sectionHeaders = sections
     guard programs.count > 0, programs.stride >= 56, sections.count == 0 || sections.stride >= 64 else {
-      throw .malformed("its ELF header has no usable program headers")
+      throw .malformed(.layout, "its ELF header has no usable program headers")
     }
     for table in [programs, sections] where table.count > 0 {
       try Self.require(table.offset, table.stride * table.count, within: octets)
@@ -100,7 +100,7 @@ struct ELFHeader {
     else { return [] }
     let symbols = try contents(file, sections, at: index * stride)
     let link = Int(sections.u32(index * stride + 40))
-    guard link < Int(sectionHeaders.count) else { throw .malformed("its symbol table has no names") }
+    guard link < Int(sectionHeaders.count) else { throw .malformed(.layout, "its symbol table has no names") }
     let names = try contents(file, sections, at: link * stride)
     var exported: [String] = []
     for entry in 0..<symbols.count / 24 {
@@ -130,7 +130,7 @@ private struct ELFOctets {
 
   init(_ file: Int32, offset: UInt64, count: UInt64) throws(ModuleRefusal) {
     guard count <= 64 << 20, let start = off_t(exactly: offset) else {
-      throw .malformed("a table of its ELF file is too large")
+      throw .malformed(.layout, "a table of its ELF file is too large")
     }
     var octets = [UInt8](repeating: 0, count: Int(count))
     var filled = 0

@@ -56,7 +56,7 @@ public enum ModuleRefusal: Error, Hashable, Sendable {
   // The description.
   case noDescription
   case wrongLevel(module: UInt32, host: UInt32)
-  case malformed(String)
+  case malformed(ModulePart, String)
 
   // A child process that looked at the module (``ModuleProbe``).
   case crashed(signal: Int32, during: ModuleProbeStep)
@@ -94,7 +94,7 @@ extension ModuleRefusal: CustomStringConvertible {
     case .noDescription: "gives no description of itself (ix_module_v1 returned NULL)"
     case .wrongLevel(let module, let host):
       "is built for level \(module) of the stage interface; this host speaks level \(host)"
-    case .malformed(let text): "describes itself wrongly: \(text)"
+    case .malformed(_, let text): "describes itself wrongly: \(text)"
     case .crashed(let signal, let step): "crashed \(step.words) (\(Self.signalName(signal)))"
     case .hung(let seconds, let step): "did not come back within \(seconds) s \(step.words)"
     case .exited(let status, let step): "ended the process with status \(status) \(step.words)"
@@ -119,6 +119,17 @@ extension ModuleRefusal: CustomStringConvertible {
     default: "signal \(signal)"
     }
   }
+}
+
+/// Which promise of a description is broken.
+public enum ModulePart: UInt8, Sendable, CaseIterable {
+  /// Sizes, strides, counts, alignment, absent arrays, and the ELF file itself.
+  case layout = 1
+  /// Names, summaries and other text.
+  case text = 2
+  /// Kinds, ports and functions of a stage.
+  case stage = 3
+  case setting = 4
 }
 
 /// How far a child that looks at a module has come.

@@ -23,7 +23,7 @@ struct ModuleSettingReader {
     for pointer in pointers {
       let declaration = try read(pointer.pointee, depth: depth)
       guard !declarations.contains(where: { $0.name == declaration.name }) else {
-        throw .malformed("\(stage): two settings are called '\(declaration.name)'")
+        throw .malformed(.setting, "\(stage): two settings are called '\(declaration.name)'")
       }
       declarations.append(declaration)
     }
@@ -34,11 +34,11 @@ struct ModuleSettingReader {
     let name = try reader.name(raw.name, "\(stage): a setting")
     let what = "\(stage): setting '\(name)'"
     guard raw.flags & ~(IX_SETTING_REQUIRED.rawValue | IX_SETTING_SECRET.rawValue) == 0 else {
-      throw .malformed("\(what) has unknown flags")
+      throw .malformed(.setting, "\(what) has unknown flags")
     }
     let isRequired = raw.flags & IX_SETTING_REQUIRED.rawValue != 0
     let defaultText = try reader.text(raw.default_text, "\(what): the default", max: ModuleLimits.defaultOctetsMax)
-    guard !isRequired || defaultText == nil else { throw .malformed("\(what) is required and has a default") }
+    guard !isRequired || defaultText == nil else { throw .malformed(.setting, "\(what) is required and has a default") }
     return SettingDeclaration(
       name, try type(raw, what, depth: depth), isRequired: isRequired, default: defaultText,
       isSecret: raw.flags & IX_SETTING_SECRET.rawValue != 0,
@@ -50,9 +50,9 @@ struct ModuleSettingReader {
   ) throws(ModuleRefusal) -> SettingType {
     count += 1
     guard count <= ModuleLimits.settingsMax else {
-      throw .malformed("\(stage) has more than \(ModuleLimits.settingsMax) settings")
+      throw .malformed(.setting, "\(stage) has more than \(ModuleLimits.settingsMax) settings")
     }
-    guard depth < ModuleLimits.settingDepthMax else { throw .malformed("\(what) is nested too deep") }
+    guard depth < ModuleLimits.settingDepthMax else { throw .malformed(.setting, "\(what) is nested too deep") }
     switch ix_setting_kind(rawValue: raw.kind) {
     case IX_SETTING_STRING: return .string
     case IX_SETTING_INTEGER: return .integer(try range(raw, what) ?? Int64.min...Int64.max)
@@ -72,7 +72,7 @@ struct ModuleSettingReader {
       return .record(
         try members(raw.children, count: raw.child_count, stride: raw.child_stride, depth: depth + 1))
     case IX_SETTING_ANY: return .any
-    default: throw .malformed("\(what) is of the unknown kind \(raw.kind)")  // an open C enumeration, not ours
+    default: throw .malformed(.setting, "\(what) is of the unknown kind \(raw.kind)")  // an open C enumeration, not ours
     }
   }
 
@@ -81,7 +81,7 @@ struct ModuleSettingReader {
   ) throws(ModuleRefusal) -> SettingType {
     let children = try reader.elements(
       raw.children, count: raw.child_count, stride: raw.child_stride, max: 1, "\(what): children")
-    guard let child = children.first else { throw .malformed("\(what) does not say what its elements are") }
+    guard let child = children.first else { throw .malformed(.setting, "\(what) does not say what its elements are") }
     return try type(child.pointee, what, depth: depth + 1)
   }
 
@@ -91,10 +91,12 @@ struct ModuleSettingReader {
     var words: [String] = []
     for text in texts {
       let word = try reader.line(text, "\(what): a choice", max: ModuleLimits.defaultOctetsMax)
-      guard !word.isEmpty, !words.contains(word) else { throw .malformed("\(what) has an empty choice or one twice") }
+      guard !word.isEmpty, !words.contains(word) else {
+        throw .malformed(.setting, "\(what) has an empty choice or one twice")
+      }
       words.append(word)
     }
-    guard !words.isEmpty else { throw .malformed("\(what) has no choices") }
+    guard !words.isEmpty else { throw .malformed(.setting, "\(what) has no choices") }
     return words
   }
 
@@ -103,7 +105,7 @@ struct ModuleSettingReader {
     _ raw: ix_setting, _ what: String, times factor: Double = 1, lowest: Int64 = .min
   ) throws(ModuleRefusal) -> ClosedRange<Int64>? {
     guard raw.minimum != 0 || raw.maximum != 0 else { return nil }
-    guard raw.minimum <= raw.maximum else { throw .malformed("\(what) has bounds that are not in order") }
+    guard raw.minimum <= raw.maximum else { throw .malformed(.setting, "\(what) has bounds that are not in order") }
     func whole(_ bound: Double) -> Int64 {
       Int64(exactly: (bound * factor).rounded(.towardZero)) ?? (bound < 0 ? .min : .max)
     }

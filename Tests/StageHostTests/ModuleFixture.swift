@@ -57,6 +57,8 @@ final class ModuleFixture {
   /// The root of the package, from where this file was compiled.
   static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent().path
+  /// The `interchange` executable, which `swift build` leaves beside the test bundle.
+  static let host = "\(ModuleSearch.executableDirectory())/interchange"
   static let include = "\(root)/include"
 
   /// A module with one filter, which definitions turn bad in one way each.

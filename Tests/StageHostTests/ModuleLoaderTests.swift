@@ -67,21 +67,23 @@ import Testing
     #expect(try refusal("NULL_MODULE") == .noDescription)
   }
 
-  @Test(arguments: [
-    ("SMALL_MODULE", "ix_module says it has 24 octets; \(MemoryLayout<ix_module>.size) are needed"),
-    ("NULL_STAGES", "stages: 1 of them, but no array"),
-    ("MANY_STAGES", "stages: 18446744073709551615 of them; at most 64"),
-    (
-      "SMALL_STRIDE",
-      "stages: a stride of \(MemoryLayout<ix_stage_class>.size - 8) octets; \(MemoryLayout<ix_stage_class>.size) are needed"
-    ),
-    ("NO_SUBMIT", "stage 'filter' is a filter without submit"),
-    ("BAD_KIND", "stage 'filter': setting 'odd' is of the unknown kind 77"),
-    ("MODULE_NAME=\"9 lives\"", "the module's name is '9 lives'; letters, digits, _ and - may stand there"),
-    ("MODULE_NAME=\"\\xff\"", "the module's name is not UTF-8"),
-  ])
-  func `a wrong description is refused with its place`(_ definition: String, _ text: String) throws {
-    #expect(try refusal(definition, "NDEBUG") == .malformed(text))
+  @Test(
+    arguments: [
+      ("SMALL_MODULE", .layout, "ix_module says it has 24 octets; \(MemoryLayout<ix_module>.size) are needed"),
+      ("NULL_STAGES", .layout, "stages: 1 of them, but no array"),
+      ("MANY_STAGES", .layout, "stages: 18446744073709551615 of them; at most 64"),
+      (
+        "SMALL_STRIDE", .layout,
+        "stages: a stride of \(MemoryLayout<ix_stage_class>.size - 8) octets; \(MemoryLayout<ix_stage_class>.size) are needed"
+      ),
+      ("NO_SUBMIT", .stage, "stage 'filter' is a filter without submit"),
+      ("BAD_KIND", .setting, "stage 'filter': setting 'odd' is of the unknown kind 77"),
+      ("MODULE_NAME=\"9 lives\"", .text, "the module's name is '9 lives'; letters, digits, _ and - may stand there"),
+      ("MODULE_NAME=\"\\xff\"", .text, "the module's name is not UTF-8"),
+    ] as [(String, ModulePart, String)])
+  func `a wrong description is refused with its place`(_ definition: String, _ part: ModulePart, _ text: String) throws
+  {
+    #expect(try refusal(definition, "NDEBUG") == .malformed(part, text))
   }
 }
 
