@@ -49,6 +49,7 @@ let package = Package(
     library("Ring", ["CPlatform", "Platform", "MailModel"]),
     // Layer 2: the spool, the configuration, the faces of the ABI, formats and protocols without I/O.
     library("Spool", ["MailModel", "Platform", "CXXHash"]),
+    library("SpoolTesting", ["Platform"]),  // A disk in memory for tests; in no product.
     library("PipelineConfig", ["MailModel", "CYAML"]),
     library("StageKit", ["MailModel", "CInterchange"]),
     library("Spoke", ["MailModel", "Platform", "Ring"]),
@@ -71,7 +72,7 @@ let package = Package(
     plugin("ExampleSwift", folder: "examples/swift", []),
     // Tests: one folder a target, and the cross-cutting suites.
     tests("MailModel"), tests("Platform", ["MailModel"]), tests("Ring", ["Platform", "MailModel"]),
-    tests("Spool", ["MailModel", "Platform"]),
+    tests("Spool", ["MailModel", "Platform", "SpoolTesting"]),
     tests("PipelineConfig", ["MailModel"]), tests("StageKit", ["MailModel"]),
     tests("Spoke", ["MailModel", "Platform", "Ring"]),
     tests("SMTP", ["MailModel"]), tests("InternetMessage", ["MailModel"]), tests("DeadLetterStore", ["MailModel"]),
