@@ -12,6 +12,17 @@ public struct Diagnostics: Sendable {
 
   public var hasErrors: Bool { errorSeen }
   public var isEmpty: Bool { kept.isEmpty }
+  /// Further complaints are only counted, so that their hints need not be made.
+  var isFull: Bool { kept.count >= ConfigLimits.diagnosticsMax }
+
+  /// Whether an error is about a part of the file from one place up to another (nil: the end).
+  func hasErrors(from start: ConfigMark, to end: ConfigMark?) -> Bool {
+    errorSeen
+      && kept.contains { diagnostic in
+        diagnostic.severity == .error && diagnostic.mark.file == start.file && diagnostic.mark >= start
+          && (end.map { diagnostic.mark < $0 } ?? true)
+      }
+  }
 
   /// In the order of the files.
   public var all: [Diagnostic] {

@@ -15,6 +15,12 @@ public enum ConfigLimits {
   public static let substitutedOctetsMax = 256 * 1024
   /// Characters of a source line shown with a complaint; a longer one is cut around the caret.
   public static let shownLineCharactersMax = 120
+  /// Stages of one pipeline; the largest known has 40.
+  public static let stagesMax = 1_000
+  /// Rules of one router.
+  public static let routerRulesMax = 1_000
+  /// Comparisons of one router's rules with earlier ones, for the warnings about rules that nothing reaches.
+  public static let ruleComparisonsMax = 2_000_000
   /// Octets of a configuration subtree on its way to a worker.
   public static let shippedOctetsMax = 8 << 20
 }

@@ -145,7 +145,7 @@ extension ConfigValue: CustomStringConvertible, CustomDebugStringConvertible, Cu
     case .boolean(let value): return value ? "true" : "false"
     case .size(let octets): return "\(octets)B"
     case .duration(let nanoseconds): return durationText(nanoseconds: nanoseconds)
-    case .percent(let value): return "\(value)%"
+    case .percent(let value): return percentText(value)
     case .endpoint(let endpoint): return endpoint.description
     case .list(let elements): return "[" + elements.map(\.description).joined(separator: ", ") + "]"
     case .mapping(let entries):
@@ -170,4 +170,9 @@ public func durationText(nanoseconds: Int64) -> String {
     rest %= size
   }
   return text.isEmpty ? "0s" : text
+}
+
+/// A percentage as it would be written in a configuration: `5%`, `2.5%`.
+func percentText(_ value: Double) -> String {
+  value == value.rounded() && abs(value) < 1e6 ? "\(Int(value))%" : "\(value)%"
 }

@@ -73,8 +73,11 @@ public struct SettingValidator {
     var entries: [ConfigValue.Entry] = []
     for entry in written {
       guard let declaration = declarations.first(where: { $0.name == entry.key }) else {
-        let free = declarations.map(\.name).filter { node[$0] == nil }
-        let hint = suggestionHint(for: entry.key, among: free)
+        var hint: String?
+        if !diagnostics.isFull {
+          let free = declarations.map(\.name).filter { node[$0] == nil }
+          hint = suggestionHint(for: entry.key, among: free)
+        }
         diagnostics.error("unknown key \(quoted(entry.key))", at: entry.keyMark, hint: hint)
         continue
       }
