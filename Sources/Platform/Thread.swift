@@ -3,8 +3,6 @@ internal import Glibc
 
 /// A thread of this process with a name that `top -H` and a debugger show. It is joined or runs as long as the process.
 public struct Thread: Sendable {
-  // SAFETY: a pthread_t is a number to whoever does not join or cancel through it twice; `join` consumes.
-  nonisolated(unsafe) private let handle: pthread_t
 
   /// Starts `body` on a new thread.
   ///
