@@ -3,6 +3,7 @@ internal import Glibc
 
 /// A thread of this process with a name that `top -H` and a debugger show. It is joined or runs as long as the process.
 public struct Thread: Sendable {
+  private let handle: pthread_t
 
   /// Starts `body` on a new thread.
   ///
