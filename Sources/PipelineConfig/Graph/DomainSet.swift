@@ -53,12 +53,7 @@ public struct DomainSet: Sendable, Equatable {
     return containsName(lower.hasSuffix(".") ? lower.dropLast() : lower[...])
   }
 
-  /// Whether every domain that the pattern means is in the set.
-  func covers(_ pattern: DomainPattern) -> Bool {
-    guard pattern.isSuffix else { return containsName(pattern.name[...]) }
-    return suffixes.contains(pattern.name) || isBelowSuffix(pattern.name[...])
-  }
-
+  /// Whether every domain of another set is in this one.
   func covers(_ other: DomainSet) -> Bool {
     other.names.allSatisfy { containsName($0[...]) }
       && other.suffixes.allSatisfy { suffixes.contains($0) || isBelowSuffix($0[...]) }
