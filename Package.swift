@@ -71,7 +71,7 @@ let package = Package(
     plugin("DeadLetter", folder: "dead-letter", ["DeadLetterStore", "Platform"]),
     plugin("ExampleSwift", folder: "examples/swift", []),
     // Tests: one folder a target, and the cross-cutting suites.
-    tests("MailModel"), tests("Platform", ["MailModel"]), tests("Ring", ["Platform", "MailModel"]),
+    tests("MailModel"), tests("Platform", ["MailModel"]), tests("Ring", ["Platform", "MailModel", "RingPeer"]),
     tests("Spool", ["MailModel", "Platform", "SpoolTesting"]),
     tests("PipelineConfig", ["MailModel"]), tests("StageKit", ["MailModel"]),
     tests("Spoke", ["MailModel", "Platform", "Ring"]),
@@ -79,6 +79,8 @@ let package = Package(
     tests("Reports", ["MailModel"]), tests("StageHost", ["MailModel", "Platform", "PipelineConfig"]),
     tests("Pipeline", ["MailModel", "Platform", "Spool"]), tests("Admin", ["MailModel", "Pipeline"]),
     tests("IMC", ["SMTP", "MailModel"]), tests("AddressValidator", ["MailModel"]),
+    .executableTarget(
+      name: "RingPeer", dependencies: ["Ring", "Platform", "MailModel"], path: "Tests/RingPeer", swiftSettings: strict),
     .testTarget(name: "IntegrationTests", dependencies: ["MailModel", "Platform"], swiftSettings: strict),
   ]
 )

@@ -20,6 +20,9 @@ public struct SharedRegion: ~Copyable, @unchecked Sendable {
   /// The anonymous file, for handing to a worker (inherited or over a socket).
   public let file: FileDescriptor
 
+  /// The whole memory.
+  public var memory: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(start: base, count: octets) }
+
   /// Makes a region of `octets`, rounded up to whole pages, all zero.
   ///
   /// - Parameter name: Shown in `/proc/PID/maps`; at most 249 octets.
