@@ -200,6 +200,7 @@ extension SMTPClientSession {
       end(Self.nonsense("reply without a command"), concernsHost: true)
       return
     }
+    transaction = nil  // else each change below would copy the arrays
     let position = open.replyPosition
     open.replyPosition += 1
     if position == open.dataPosition {

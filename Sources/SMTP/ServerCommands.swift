@@ -126,16 +126,17 @@ extension SMTPServerSession {
   }
 
   private mutating func recipientCommand(_ argument: ArraySlice<UInt8>) throws(Refusal) {
-    guard let open = transaction else { throw Refusal(503, Self.badCommand, "need MAIL command") }
-    guard open.content == nil else { throw Refusal(503, Self.badCommand, "RCPT after BDAT") }
+    guard transaction != nil else { throw Refusal(503, Self.badCommand, "need MAIL command") }
+    guard transaction?.content == nil else { throw Refusal(503, Self.badCommand, "RCPT after BDAT") }
     transaction?.sawRecipient = true
+    let smtputf8 = transaction?.envelope.smtputf8 == true
     let command = try PathCommand(argument, prefix: "TO:", badPath: .badDestinationSyntax)
     guard !command.mailbox.isEmpty else { throw Refusal(501, .badDestinationSyntax, "a recipient is needed") }
     let text = try mailbox(
-      command.mailbox, allowUTF8: open.envelope.smtputf8, syntax: .badDestinationSyntax, needsUTF8Code: 553)
+      command.mailbox, allowUTF8: smtputf8, syntax: .badDestinationSyntax, needsUTF8Code: 553)
     let asked = try RecipientParameters(
-      command.parameters, isExtended: hello?.isExtended == true, smtputf8: open.envelope.smtputf8)
-    guard open.envelope.recipients.count < settings.recipientsMax else {
+      command.parameters, isExtended: hello?.isExtended == true, smtputf8: smtputf8)
+    guard let count = transaction?.envelope.recipients.count, count < settings.recipientsMax else {
       reply(Reply(452, EnhancedStatusCode(.persistentTransient, 5, 3), "too many recipients"))
       return
     }

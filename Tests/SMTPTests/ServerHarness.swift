@@ -27,6 +27,9 @@ struct ServerHarness {
 
   var isInContent: Bool { current != nil }
 
+  /// The owner refused a content itself, so that no end of it will be said.
+  mutating func forgetContent() { current = nil }
+
   mutating func start() { perform(session.start()) }
 
   mutating func receive(_ octets: [UInt8]) { perform(session.receive(octets)) }
