@@ -80,7 +80,7 @@ let package = Package(
     tests("SMTP", ["MailModel"], exclude: ["Dialogues"]), tests("InternetMessage", ["MailModel"]),
     tests("DeadLetterStore", ["MailModel"]),
     tests("Reports", ["MailModel"]), tests("StageHost", ["MailModel", "Platform", "PipelineConfig"]),
-    tests("Pipeline", ["MailModel", "Platform", "Spool"]), tests("Admin", ["MailModel", "Pipeline"]),
+    tests("Pipeline", ["MailModel", "Platform", "Spoke", "Spool", "PipelineConfig"]), tests("Admin", ["MailModel", "Pipeline"]),
     tests("IMC", ["SMTP", "MailModel"]), tests("AddressValidator", ["MailModel"]),
     .executableTarget(
       name: "RingPeer", dependencies: ["Ring", "Platform", "MailModel"], path: "Tests/RingPeer", swiftSettings: strict),
