@@ -30,6 +30,7 @@ let package = Package(
   name: "interchange",
   products: [
     .executable(name: "interchange", targets: ["interchange"]),
+    .library(name: "StageKit", targets: ["StageKit", "MailModel"]),
     .library(name: "imc", type: .dynamic, targets: ["IMC"]),
     .library(name: "address-validator", type: .dynamic, targets: ["AddressValidator"]),
     .library(name: "dead-letter", type: .dynamic, targets: ["DeadLetter"]),
@@ -84,6 +85,9 @@ let package = Package(
     tests("IMC", ["SMTP", "MailModel"]), tests("AddressValidator", ["MailModel"]),
     .executableTarget(
       name: "RingPeer", dependencies: ["Ring", "Platform", "MailModel"], path: "Tests/RingPeer", swiftSettings: strict),
+    .testTarget(
+      name: "ABITests", dependencies: ["StageHost", "PipelineConfig", "CInterchange"],
+      exclude: ["layout-level0.txt", "level0-x86_64.abi"], swiftSettings: strict),
     .testTarget(name: "IntegrationTests", dependencies: ["MailModel", "Platform"], swiftSettings: strict),
   ]
 )
