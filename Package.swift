@@ -79,7 +79,7 @@ let package = Package(
     tests("PipelineConfig", ["MailModel"]), tests("StageKit", ["MailModel"]),
     tests("Spoke", ["MailModel", "Platform", "Ring"]),
     tests("SMTP", ["MailModel"], exclude: ["Dialogues"]), tests("InternetMessage", ["MailModel"]),
-    tests("DeadLetterStore", ["MailModel"]),
+    tests("DeadLetterStore", ["MailModel", "Platform"]),
     tests("Reports", ["MailModel"]), tests("StageHost", ["MailModel", "Platform", "PipelineConfig"]),
     tests("Pipeline", ["MailModel", "Platform", "Spoke", "Spool", "PipelineConfig"]), tests("Admin", ["MailModel", "Pipeline"]),
     tests("IMC", ["SMTP", "MailModel"]), tests("AddressValidator", ["MailModel"]),

@@ -40,6 +40,7 @@ public protocol FileCalls: AnyObject {
   /// Renames within one directory; what stood under the new name is replaced.
   func rename(_ name: String, to newName: String, in directory: Int32) throws(SystemError)
 
+  /// Removes a file, or a directory that is empty.
   func unlink(_ name: String, in directory: Int32) throws(SystemError)
 
   /// Makes a directory of mode 0700.

@@ -88,7 +88,10 @@ public final class SystemFileCalls: FileCalls {
   }
 
   public func unlink(_ name: String, in directory: Int32) throws(SystemError) {
-    guard unlinkat(directory, name, 0) == 0 else { throw SystemError("unlinkat", errno: errno) }
+    if unlinkat(directory, name, 0) == 0 { return }
+    let code = errno
+    if code == EISDIR, unlinkat(directory, name, AT_REMOVEDIR) == 0 { return }
+    throw SystemError("unlinkat", errno: code == EISDIR ? errno : code)
   }
 
   public func makeDirectory(_ name: String, in directory: Int32) throws(SystemError) {
