@@ -1,3 +1,4 @@
+internal import InternetMessage
 public import MailModel
 
 /// A delivery status notification: one message to the originator about some recipients of one message.
@@ -104,7 +105,7 @@ public struct DSN: Sendable {
     let boundary = stem + String(nextNumber(after: stem, in: [human.octets, status.octets, returned.octets])) + "="
     let node = ReportText.token(message.node)
     var lines = ReportLines(utf8: utf8)
-    lines.field("Date", DateTimeText.of(now))
+    lines.field("Date", InternetDate.format(now))
     lines.field("From", "Mail Delivery System <MAILER-DAEMON@\(node)>")
     lines.field("To", to(reversePath, utf8: utf8))
     lines.field("Subject", subject)

@@ -1,4 +1,5 @@
-import MailModel
+internal import InternetMessage
+internal import MailModel
 
 /// The part for programs: message/delivery-status, RFC 3464 §2.
 struct DeliveryStatusPart {
@@ -24,7 +25,7 @@ struct DeliveryStatusPart {
       lines.field("Original-Envelope-Id", ReportText.escaped(ReportText.cut(envelopeID), .exact, utf8: utf8))
     }
     lines.field("Reporting-MTA", "dns; \(ReportText.token(message.node))")
-    lines.field("Arrival-Date", DateTimeText.of(message.acceptedAt))
+    lines.field("Arrival-Date", InternetDate.format(message.acceptedAt))
     lines.field("X-Interchange-Queue-ID", ReportText.token(message.queueID))
     if leftOutCount > 0 { lines.field("X-Interchange-Recipients-Left-Out", "\(leftOutCount)") }
     lines.append(groups.octets)
@@ -59,9 +60,9 @@ struct DeliveryStatusPart {
       let text = ReportText.escaped(ReportText.cut(reported.status.text), .prose, utf8: utf8)
       lines.field("Diagnostic-Code", "x-interchange; \(text)")
     }
-    if let last = reported.lastAttemptAt { lines.field("Last-Attempt-Date", DateTimeText.of(last)) }
+    if let last = reported.lastAttemptAt { lines.field("Last-Attempt-Date", InternetDate.format(last)) }
     if reported.disposition == .delayed, let until = reported.willRetryUntil {
-      lines.field("Will-Retry-Until", DateTimeText.of(until))
+      lines.field("Will-Retry-Until", InternetDate.format(until))
     }
   }
 }

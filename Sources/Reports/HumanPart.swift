@@ -1,4 +1,5 @@
-import MailModel
+internal import InternetMessage
+internal import MailModel
 
 /// The part for people: plain words, every address to the letter.
 struct HumanPart {
@@ -25,7 +26,7 @@ struct HumanPart {
       lines.raw("")
       lines.paragraph(Self.sentence(disposition))
       if disposition == .delayed, let until = group.compactMap(\.willRetryUntil).max() {
-        lines.paragraph("Delivery will be tried until \(DateTimeText.of(until)).")
+        lines.paragraph("Delivery will be tried until \(InternetDate.format(until)).")
       }
       lines.raw("")
       var named = 0
