@@ -142,6 +142,7 @@ public final class LogSpool: SpoolEngine {
   var snapshotWriter: SnapshotWriter?
   var octetsSinceSnapshot = 0
   var forwarding: Forwarding?
+  var lastRead: ReadRecord?
 
   /// What recovery found wrong or had to cut, and what copying found later: each with its file and offset.
   public internal(set) var recoveryNotes: [SpoolNote] = []
@@ -330,7 +331,17 @@ public final class LogSpool: SpoolEngine {
 
 /// Something that an operator should know about a spool's files.
 public struct SpoolNote: Sendable, Hashable, CustomStringConvertible {
-  /// The file's name below the spool directory.
+  public enum Kind: Sendable, Hashable {
+    /// Records that were being written when the power or the process went; cut, and nobody had been told of them.
+    case tornEnd
+    /// Something durable is damaged or missing.
+    case damage
+    /// A message was set to held because of a damage.
+    case held
+  }
+
+  public var kind: Kind
+  /// The file's name below the spool directory; empty for a note about a message.
   public var file: String
   public var offset: UInt64
   public var octets: UInt64
@@ -339,7 +350,10 @@ public struct SpoolNote: Sendable, Hashable, CustomStringConvertible {
   /// Messages concerned, as far as known.
   public var messages: [QueueID]
 
-  public init(file: String, offset: UInt64, octets: UInt64, text: String, messages: [QueueID] = []) {
+  public init(
+    _ kind: Kind = .damage, file: String, offset: UInt64, octets: UInt64, text: String, messages: [QueueID] = []
+  ) {
+    self.kind = kind
     self.file = file
     self.offset = offset
     self.octets = octets
@@ -349,6 +363,6 @@ public struct SpoolNote: Sendable, Hashable, CustomStringConvertible {
 
   public var description: String {
     let concerned = messages.isEmpty ? "" : " (" + messages.map(\.description).joined(separator: " ") + ")"
-    return "\(file):\(offset): \(text)\(concerned)"
+    return file.isEmpty ? text + concerned : "\(file):\(offset): \(text)\(concerned)"
   }
 }

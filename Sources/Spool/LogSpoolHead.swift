@@ -44,7 +44,7 @@ extension LogSpool {
         headCapacity - bufferOffset - buffer.count - RecordFormat.alignment)
       if room > 0 {
         let taken = min(room, octets.count)
-        buffer.append(contentsOf: octets[..<taken])
+        buffer.append(contentsOf: UnsafeRawBufferPointer(rebasing: octets[..<taken]))
         extendLastExtent(of: content, by: taken)
         segments.note(head, references: 0, octets: Int64(taken))
         count(taken)
@@ -66,7 +66,7 @@ extension LogSpool {
     withUnsafeBytes(of: content.littleEndian) { buffer.append(contentsOf: $0) }
     let extent = ContentExtent(
       segment: head, offset: UInt64(bufferOffset + buffer.count), count: UInt32(truncatingIfNeeded: taken))
-    buffer.append(contentsOf: octets[..<taken])
+    buffer.append(contentsOf: UnsafeRawBufferPointer(rebasing: octets[..<taken]))
     contents[content]?.extents.append(extent)
     contents[content]?.octets += UInt64(taken)
     segments.reference(extent)

@@ -11,6 +11,12 @@ extension LogSpool {
     var suspects: [QueueID: String] = [:]
     /// Messages whose accept is damaged but can still be understood.
     var salvaged: [QueueID: StoredMessage] = [:]
+
+    /// A whole record tells of this message anew.
+    mutating func clear(_ id: QueueID) {
+      suspects[id] = nil
+      salvaged[id] = nil
+    }
   }
 
   public func recover(
@@ -212,7 +218,7 @@ extension LogSpool {
       if end.isTorn {
         note(
           SpoolNote(
-            file: name, offset: UInt64(end.offset), octets: 0,
+            .tornEnd, file: name, offset: UInt64(end.offset), octets: 0,
             text: "the log's torn end is cut: records that were being written and were never confirmed"))
       }
       try settle(segment, image, end)
@@ -243,12 +249,14 @@ extension LogSpool {
       switch RecordKind(rawValue: record.header.kind) {
       case .piece: break
       case .changes:
-        for change in try WireReader.changes(Array(octets[record.payload])) { apply(change, at: place) }
+        for change in try WireReader.changes(Array(octets[record.payload])) {
+          apply(change, at: place)
+          if case .accept(let message, _, _) = change { findings.clear(message.id) }
+        }
       case .copy:
         let copy = try WireReader.copy(Array(octets[record.payload]))
         apply(copy, at: place)
-        findings.suspects[copy.message.id] = nil
-        findings.salvaged[copy.message.id] = nil
+        findings.clear(copy.message.id)
       case .snapshotHead, .snapshotMessages, .snapshotEnd, nil: throw .invalid("kind of record")
       }
     } catch {
@@ -277,7 +285,8 @@ extension LogSpool {
         guard index[message.id] == nil,
           lastQueueID.rawValue == 0 || message.id.rawValue &- lastQueueID.rawValue < 1 << 58
         else { continue }
-        let place = RecordPlace(segment: segment, offset: UInt64(range.lowerBound), octets: UInt32(clamping: range.count))
+        let place = RecordPlace(
+          segment: segment, offset: UInt64(range.lowerBound), octets: UInt32(clamping: range.count))
         apply(.accept(message, extents, stage: stage), at: place)
         findings.salvaged[message.id] = message
         findings.suspects[message.id] = reason
@@ -342,7 +351,7 @@ extension LogSpool {
       guard let entry = index[id] else { continue }
       let salvaged = findings.salvaged[id]
       guard let message = if let salvaged { salvaged } else { try readMessage(entry) } else { continue }
-      note(SpoolNote(file: "", offset: 0, octets: 0, text: "held: \(reason)", messages: [id]))
+      note(SpoolNote(.held, file: "", offset: 0, octets: 0, text: "held: \(reason)", messages: [id]))
       do throws(SpoolError) {
         try hold(entry, message, reason)
         findings.salvaged[id] = nil
@@ -369,5 +378,6 @@ extension LogSpool {
       if let reason = findings.suspects[id] { states = states.map { $0.heldIfLive(reason: reason) } }
       body(message, states, entry.extents.array)
     }
+    lastRead = nil
   }
 }

@@ -235,13 +235,26 @@ extension LogSpool {
 
   // MARK: Reading back
 
+  /// The messages of the record that was read last: a group's record holds many, and they are read in order.
+  struct ReadRecord {
+    var place: RecordPlace
+    var messages: [StoredMessage]
+  }
+
   /// The message whose envelope lies at an entry's place; nil, and a note, when it is damaged.
   func readMessage(_ entry: LiveMessage) throws(SpoolError) -> StoredMessage? {
     let place = entry.place
+    if lastRead?.place != place { lastRead = ReadRecord(place: place, messages: try readMessages(entry)) }
+    return lastRead?.messages.first { $0.id == entry.id }
+  }
+
+  /// The messages in the record at an entry's place; none, and a note, when it is damaged.
+  private func readMessages(_ entry: LiveMessage) throws(SpoolError) -> [StoredMessage] {
+    let place = entry.place
     let file = SpoolDirectory.NumberedFile.segment.name(place.segment)
-    func damaged(_ text: String) -> StoredMessage? {
+    func damaged(_ text: String) -> [StoredMessage] {
       note(SpoolNote(file: file, offset: place.offset, octets: UInt64(place.octets), text: text, messages: [entry.id]))
-      return nil
+      return []
     }
     guard let segment = segments[place.segment] else { return damaged("the segment with the envelope is missing") }
     let octets = try io { () throws(SystemError) in
@@ -252,21 +265,18 @@ extension LogSpool {
     }
     let payloadEnd = RecordFormat.headerOctets + header.payloadOctets
     let payload = Array(octets[RecordFormat.headerOctets..<payloadEnd])
+    var messages: [StoredMessage] = []
     do throws(WireCodingError) {
       switch RecordKind(rawValue: header.kind) {
       case .changes:
-        for case .accept(let message, _, _) in try WireReader.changes(payload) where message.id == entry.id {
-          return message
-        }
-      case .copy:
-        let message = try WireReader.copy(payload).message
-        if message.id == entry.id { return message }
+        for case .accept(let message, _, _) in try WireReader.changes(payload) { messages.append(message) }
+      case .copy: messages = [try WireReader.copy(payload).message]
       case .piece, .snapshotHead, .snapshotMessages, .snapshotEnd, nil: break
       }
     } catch {
       return damaged("the record with the envelope cannot be understood: \(error)")
     }
-    return damaged("the record does not hold the envelope")
+    return messages.contains { $0.id == entry.id } ? messages : damaged("the record does not hold the envelope")
   }
 
   /// The octets of one piece, checked; nil, and a note, when they are damaged.

@@ -76,7 +76,9 @@ struct RecordHeader: Equatable {
 
   /// The header of a record that is whole: it lies within the octets and its checksum fits.
   static func valid(_ octets: UnsafeRawBufferPointer, at offset: Int, seed: UInt64) -> RecordHeader? {
-    guard let header = RecordHeader(octets, at: offset), header.recordOctets <= octets.count - offset else { return nil }
+    guard let header = RecordHeader(octets, at: offset), header.recordOctets <= octets.count - offset else {
+      return nil
+    }
     let covered = UnsafeRawBufferPointer(rebasing: octets[offset + 8..<offset + header.recordOctets])
     return RecordFormat.checksum(covered, seed: seed) == header.checksum ? header : nil
   }

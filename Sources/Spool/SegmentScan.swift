@@ -59,10 +59,13 @@ struct SegmentScan {
         offset += record.header.recordOctets
         continue
       }
-      if let next = search(octets, from: offset + RecordFormat.alignment, atLeast: expected) {
+      if let next = search(octets, from: offset + RecordFormat.alignment, atLeast: expected),
+        let following = record(octets, at: next, atLeast: expected)
+      {
         if isSealed || max(durable, highestDurable(octets, from: next)) >= expected {
           body(.damage(offset..<next, expectedSequence: expected))
           offset = next
+          expected = following.header.sequence
           continue
         }
         return end(offset, isTorn: true, expected, durable, places)

@@ -27,7 +27,9 @@ struct SpoolDirectory {
       let prefix = "\(rawValue)-"
       guard name.hasPrefix(prefix) else { return nil }
       let digits = name.dropFirst(prefix.count)
-      guard digits.utf8.count == 8, let number = UInt32(digits, radix: 16), self.name(number) == name else { return nil }
+      guard digits.utf8.count == 8, let number = UInt32(digits, radix: 16), self.name(number) == name else {
+        return nil
+      }
       return number
     }
   }
@@ -119,7 +121,7 @@ struct SpoolDirectory {
     try checkOwnerAndMode(descriptor, path, files, kind: .file)
   }
 
-  private static func checkOwnerAndMode(
+  static func checkOwnerAndMode(
     _ descriptor: Int32, _ path: String, _ files: any FileCalls, kind: FileStatus.Kind
   ) throws(SpoolError) {
     let status: FileStatus

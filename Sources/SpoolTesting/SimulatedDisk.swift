@@ -191,15 +191,23 @@ public final class SimulatedDisk: FileCalls {
       if count < octets.count {
         octets.removeLast(octets.count - count)
       } else {
-        octets.append(contentsOf: repeatElement(0, count: count - octets.count))
+        octets += zeros(count - octets.count)
       }
     case .write(let offset, let written):
       if octets.count < offset + written.count {
-        octets.append(contentsOf: repeatElement(0, count: offset + written.count - octets.count))
+        octets += zeros(offset + written.count - octets.count)
       }
       octets.withUnsafeMutableBytes { target in
         written.withUnsafeBytes { UnsafeMutableRawBufferPointer(rebasing: target[offset...]).copyMemory(from: $0) }
       }
+    }
+  }
+
+  /// In one stroke, which a debug build does not make of a repeated element.
+  private static func zeros(_ count: Int) -> [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+      if let base = buffer.baseAddress { memset(base, 0, count) }
+      initialized = count
     }
   }
 
@@ -347,14 +355,16 @@ public final class SimulatedDisk: FileCalls {
       try enter("pwrite", writes: true)
     } catch {
       // A write that fails may have written a part.
-      if !powerIsOff, error.errno == EIO { put(node, Array(octets[..<(taken / 2)]), at: Int(offset)) }
+      if !powerIsOff, error.errno == EIO {
+        put(node, Array(UnsafeRawBufferPointer(rebasing: octets[..<(taken / 2)])), at: Int(offset))
+      }
       throw error
     }
     if let (at, fault) = fault, case .shortWrites(let most) = fault, callCount >= at { taken = min(taken, most) }
     let start = opened[descriptor]?.appends == true ? node.octets.count : Int(offset)
     let growth = max(0, start + taken - node.octets.count)
     if growth > 0, octetsUsed + UInt64(growth) > capacity { throw SystemError("pwrite", errno: ENOSPC) }
-    put(node, Array(octets[..<taken]), at: start)
+    put(node, Array(UnsafeRawBufferPointer(rebasing: octets[..<taken])), at: start)
     octetsWritten += taken
     largestWriteOctets = max(largestWriteOctets, taken)
     try leave("pwrite")

@@ -69,6 +69,17 @@ extension SpoolSettings {
     settings.tidyOctetsMax = 16 << 10
     return settings
   }
+
+  /// Segments of 20 KiB that are copied forward and snapshots that are written at the first opportunity.
+  static var smallest: SpoolSettings {
+    var settings = SpoolSettings.small
+    settings.segmentOctets = 20 << 10
+    settings.snapshotEveryOctets = 24 << 10
+    settings.tidyOctetsMax = 6 << 10
+    settings.copyForwardSegmentsMin = 1
+    settings.copyForwardLivePercent = 50
+    return settings
+  }
 }
 
 func id(_ number: Int) -> QueueID { QueueID(rawValue: UInt64(number)) }
@@ -110,7 +121,9 @@ extension SpoolEngine {
     let identifier = beginContent()
     do {
       try write(madeContent(number, octets), to: identifier)
-      try append([.accept(stored(number, recipients: recipients, contentOctets: octets), content: identifier, stage: stage)])
+      try append([
+        .accept(stored(number, recipients: recipients, contentOctets: octets), content: identifier, stage: stage)
+      ])
     } catch {
       abandon(identifier)
       throw error
