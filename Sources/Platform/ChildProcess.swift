@@ -150,12 +150,9 @@ private func withCStrings<Result>(
 
 /// What a process arranges about itself when it starts.
 public enum ThisProcess {
-  /// The kernel kills this process when the thread that started it ends. False when the parent has gone already.
-  public static func dieWithParent() -> Bool {
-    let parent = getppid()
-    _ = cplatform_prctl(PR_SET_PDEATHSIG, UInt(SIGKILL))
-    return getppid() == parent && parent != 1
-  }
+  /// The kernel kills this process when the thread that started it ends. A parent that has gone before is not noticed:
+  /// watch a socket to it besides.
+  public static func dieWithParent() { _ = cplatform_prctl(PR_SET_PDEATHSIG, UInt(SIGKILL)) }
 
   /// No exec from here on gives privileges.
   /// - Throws: ``SystemError`` of `prctl`.
@@ -165,4 +162,9 @@ public enum ThisProcess {
 
   /// A write to a closed connection is an error and not the end of the process.
   public static func ignoreBrokenPipes() { _ = Glibc.signal(SIGPIPE, SIG_IGN) }
+
+  /// The parent alone says when this process ends: a service manager that signals the whole group does not.
+  public static func ignoreRequestsToEnd() {
+    for number in [SIGTERM, SIGINT, SIGHUP] { _ = Glibc.signal(number, SIG_IGN) }
+  }
 }

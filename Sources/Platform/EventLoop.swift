@@ -211,6 +211,13 @@ public final class EventLoop: @unchecked Sendable {
   /// Ends the current or the next sleep. Thread: any.
   public func wake() { doorbell.signal() }
 
+  /// Sleeps until the doorbell rings, outside of a turn or inside of one: for a call that must wait for what the hook
+  /// would find. Whoever rang may have meant the loop, so call ``wake()`` when done.
+  public func waitForDoorbell(timeoutSeconds: Double) {
+    _ = doorbell.wait(timeoutSeconds: timeoutSeconds)
+    doorbell.drain()
+  }
+
   // MARK: Turns
 
   /// One turn. Returns after something ran, after ``wake()``, after a signal, or after `timeoutSeconds` (nil: no limit).

@@ -12,6 +12,9 @@ public struct FileDescriptor: ~Copyable, Sendable {
     self.rawValue = rawValue
   }
 
+  /// Whether this process has an open file of that number.
+  public static func isOpen(_ number: Int32) -> Bool { cplatform_fcntl(number, F_GETFD, 0) >= 0 }
+
   /// Gives the descriptor up without closing it, as when a C library or a child process takes it over.
   public consuming func take() -> Int32 {
     let rawValue = rawValue
@@ -24,6 +27,15 @@ public struct FileDescriptor: ~Copyable, Sendable {
   /// - Throws: ``SystemError`` of `fcntl`; EMFILE when the process has no descriptor left.
   public borrowing func duplicate() throws(SystemError) -> FileDescriptor {
     let copy = cplatform_fcntl(rawValue, F_DUPFD_CLOEXEC, 0)
+    guard copy >= 0 else { throw .last("fcntl") }
+    return FileDescriptor(owning: copy)
+  }
+
+  /// A second descriptor of a file that somebody else owns, closed on exec.
+  ///
+  /// - Throws: ``SystemError`` of `fcntl`; EBADF for no open file.
+  public static func duplicating(_ borrowed: Int32) throws(SystemError) -> FileDescriptor {
+    let copy = cplatform_fcntl(borrowed, F_DUPFD_CLOEXEC, 0)
     guard copy >= 0 else { throw .last("fcntl") }
     return FileDescriptor(owning: copy)
   }

@@ -99,6 +99,9 @@ public final class SpokeStageEnd: Sendable {
     if wants { ring(hostBell) }
   }
 
+  /// Frames wait for room in the ring; ``endCycle()`` on the stage thread sends them. Thread: any.
+  public var isBlocked: Bool { sender.withLock { $0.isBlocked } }
+
   /// The next frame from the host, or nil. Thread: stage.
   public func receive() throws(SpokeError) -> DownFrame? {
     guard let (kind, payload) = try receiver.withLock({ (r) throws(SpokeError) in try r.next() }) else { return nil }
