@@ -22,7 +22,7 @@ final class Hub: @unchecked Sendable {
   let log: EventLog
   private let startStage: StageStarter
   private let descriptor: (UInt32) -> Int32?
-  private let intake: Intake
+  private var intake: HubIntake
   private var backlog: ArraySlice<IntakeEntry> = []
   private(set) var links: [Int: StageLink] = [:]
   private var lastLink: UInt64 = 0
@@ -49,7 +49,7 @@ final class Hub: @unchecked Sendable {
   private static let drainSeconds = 4.0
 
   init(
-    dispatcher: Dispatcher, loop: EventLoop, log: EventLog, intake: Intake,
+    dispatcher: Dispatcher, loop: EventLoop, log: EventLog, intake: consuming HubIntake,
     descriptor: @escaping (UInt32) -> Int32?, startStage: @escaping StageStarter
   ) {
     self.dispatcher = dispatcher
@@ -77,7 +77,10 @@ final class Hub: @unchecked Sendable {
     defer { loop.prepareToSleep = nil }
     while true {
       cycle()
-      if phase == .stopped { return nil }
+      if phase == .stopped {
+        closeIntake()
+        return nil
+      }
       if case .failed(let reason) = phase { return reason }
       do throws(SystemError) {
         try loop.runOnce(timeoutSeconds: dispatcher.nextAlarm.map { max(0, $0.seconds(since: .now())) })
@@ -165,25 +168,27 @@ final class Hub: @unchecked Sendable {
     case .diagnostic(let severity, let line, let column, let text):
       note(Dispatcher.Severity(rawValue: severity) ?? .error, link.lane, nil, "line \(line), column \(column): \(text)")
     case .health(let line): link.health = line
-    case .stopped: link.phase = .stopped
+    case .stopped:
+      link.phase = .stopped
+      link.process.hasStopped()
     }
   }
 
   // MARK: To and from the committer
 
   private func push(_ entry: IntakeEntry) {
-    if backlog.isEmpty, intake.push(entry) { return }
+    if backlog.isEmpty, intake.put(entry) { return }
     backlog.append(entry)
   }
 
   private func pushBacklog() {
-    while let entry = backlog.first, intake.push(entry) { backlog.removeFirst() }
+    while let entry = backlog.first, intake.put(entry) { backlog.removeFirst() }
     intake.wakeCommitter()
   }
 
   private func takeCompleted(_ now: Now) {
     var taken: [Int: [UInt32]] = [:]
-    for entry in intake.takeCommitted() {
+    while let entry = intake.take() {
       switch entry {
       case .piece(let key, _, let chunk, _, let lane):
         if links[lane]?.number == key.link { taken[lane, default: []].append(chunk) }
@@ -191,11 +196,21 @@ final class Hub: @unchecked Sendable {
         recentWorkAt = now.monotonic
         dispatcher.completed(transaction, now)
         carryOut()
-      case .discard, .closeLink, .record: break
+      case .discard, .closeLink, .record, .close: break
       }
     }
     for (lane, chunks) in taken { send(.piecesTaken(chunks), to: lane) }
     if let failure = intake.failure { phase = .failed("the spool failed: \(failure)") }
+  }
+
+  /// The last word to the committer.
+  private func closeIntake() {
+    backlog.append(.close)
+    pushBacklog()
+    while !backlog.isEmpty, intake.failure == nil {
+      _ = intake.take()
+      pushBacklog()
+    }
   }
 
   // MARK: Effects

@@ -40,6 +40,8 @@ protocol StageProcess: AnyObject {
   func give(segment: UInt32, descriptor: Int32) throws(SystemError)
   /// Ends it at once. A thread cannot be ended; it is left alone.
   func kill()
+  /// The stage has said that nothing more will come.
+  func hasStopped()
 }
 
 /// Makes the process of a stage: a worker or a thread. `ended` is called on the hub's thread, once, with the reason; nil

@@ -34,6 +34,7 @@ final class Committer {
       starved = starved.filter { $0.link != link }
     case .transaction(let transaction): try append(transaction)
     case .record(let event): keepHistory(event)
+    case .close: break
     }
   }
 

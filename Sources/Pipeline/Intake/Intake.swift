@@ -1,119 +1,132 @@
+import MailModel
 import Platform
+import Ring
 import Spool
 import Synchronization
 
-/// The way from the hub to the committer and back, in order: the hub pushes entries, the committer writes what has arrived
-/// and makes it durable with one sync, and only then the hub takes the entries back and tells the world.
+/// The way from the hub to the committer and back: one ring that three ends pass in order (``IntakeRing``). The hub puts
+/// entries in and, as the dispatcher, takes them out again; between the two the committer makes them durable.
 ///
-/// Invariants:
-/// 1. An entry is handed back only after the commit that covers it has returned.
-/// 2. At most ``capacity`` entries are between push and take; the hub keeps what finds no room.
-/// 3. After a failure nothing is handed back any more, and ``failure`` says why.
-final class Intake: Sendable {
-  private struct State {
-    var arrived: [IntakeEntry] = []
-    var committed: [IntakeEntry] = []
-    var underWay = 0
-    var hubSleeps = false
-    var failure: SpoolError?
-    var isClosed = false
-  }
-
-  private let state = Mutex(State())
-  private let committerBell: EventFD
-  /// Wakes the hub.
-  private let wakeHub: @Sendable () -> Void
+/// 1. An entry is taken out only after the commit that covers it has returned.
+/// 2. What finds no room stays with the hub, which then receives nothing more from the stages.
+/// 3. After a failure nothing is passed on any more, and ``HubIntake/failure`` says why.
+struct Intake: ~Copyable {
+  var hub: HubIntake
+  var committer: CommitterIntake
 
   static let capacity = 8192
 
-  init(wakeHub: @escaping @Sendable () -> Void) throws(SystemError) {
-    committerBell = try EventFD()
-    self.wakeHub = wakeHub
+  /// - Parameter wakeHub: Ends the hub's sleep. Thread: any.
+  init(wakeHub: @escaping @Sendable () -> Void) {
+    let ring = IntakeRing<IntakeEntry>(capacity: Self.capacity)
+    let outcome = IntakeOutcome()
+    hub = HubIntake(producer: ring.producer, dispatcher: ring.dispatcher, outcome: outcome)
+    committer = CommitterIntake(end: ring.committer, outcome: outcome, wakeHub: wakeHub)
   }
+}
 
-  // MARK: The hub's side
+/// Why the committer gave up.
+private final class IntakeOutcome: Sendable {
+  let failure = Mutex<SpoolError?>(nil)
+}
+
+/// The hub's two ends. Thread: the hub's.
+struct HubIntake: ~Copyable {
+  private var producer: IntakeProducer<IntakeEntry>
+  private var dispatcher: IntakeDispatcher<IntakeEntry>
+  private let outcome: IntakeOutcome
+  private var underWay = 0
+  private var hasPut = false
+
+  fileprivate init(
+    producer: consuming IntakeProducer<IntakeEntry>, dispatcher: consuming IntakeDispatcher<IntakeEntry>,
+    outcome: IntakeOutcome
+  ) {
+    self.producer = producer
+    self.dispatcher = dispatcher
+    self.outcome = outcome
+  }
 
   /// False when there is no room.
-  func push(_ entry: IntakeEntry) -> Bool {
-    state.withLock { state in
-      guard state.arrived.count + state.underWay + state.committed.count < Self.capacity else { return false }
-      state.arrived.append(entry)
-      return true
-    }
+  mutating func put(_ entry: IntakeEntry) -> Bool {
+    guard producer.put(entry) else { return false }
+    underWay += 1
+    hasPut = true
+    return true
   }
 
-  /// After pushing: the committer looks. Cheap when nothing was pushed.
-  func wakeCommitter() {
-    if state.withLock({ !$0.arrived.isEmpty && $0.underWay == 0 }) { committerBell.signal() }
+  /// After a round of puts.
+  mutating func wakeCommitter() {
+    guard hasPut else { return }
+    hasPut = false
+    // The committer sleeps on the ring's own word, so nothing is left to ring.
+    _ = producer.takeWakeRequest()
   }
 
-  /// What is durable, or refused, since the last call.
-  func takeCommitted() -> [IntakeEntry] {
-    state.withLock { state in
-      defer { state.committed = [] }
-      return state.committed
-    }
+  /// The next entry that is durable, or refused.
+  mutating func take() -> IntakeEntry? {
+    guard let entry = dispatcher.take() else { return nil }
+    underWay -= 1
+    return entry
   }
 
   /// Before the hub sleeps: false when there is something to take.
-  func prepareToSleep() -> Bool {
-    state.withLock { state in
-      guard state.committed.isEmpty, state.failure == nil else { return false }
-      state.hubSleeps = true
-      return true
-    }
-  }
+  mutating func prepareToSleep() -> Bool { dispatcher.prepareToSleep() && failure == nil }
 
-  func awake() { state.withLock { $0.hubSleeps = false } }
+  func awake() { dispatcher.awake() }
 
-  var isIdle: Bool { state.withLock { $0.arrived.isEmpty && $0.underWay == 0 && $0.committed.isEmpty } }
-  var failure: SpoolError? { state.withLock { $0.failure } }
+  /// Nothing is on its way to the disk.
+  var isIdle: Bool { underWay == 0 }
+  var failure: SpoolError? { outcome.failure.withLock { $0 } }
+}
 
-  /// Ends ``serve(_:idle:)`` once everything that has arrived is written.
-  func close() {
-    state.withLock { $0.isClosed = true }
-    committerBell.signal()
-  }
+/// The committer's end. Thread: the committer's.
+struct CommitterIntake: ~Copyable {
+  private var end: IntakeCommitter<IntakeEntry>
+  private let outcome: IntakeOutcome
+  private let wakeHub: @Sendable () -> Void
 
-  // MARK: The committer's side
+  /// Entries of one commit: what one sync is shared by.
+  private static let batchMax = 4096
 
-  /// Writes and commits batch after batch until ``close()`` or a failure. `between` runs after each batch, and every
-  /// `idleSeconds` when there is none; it says whether it has more to do.
-  func serve(
-    _ committer: Committer, idleSeconds: Double, between: () throws(SpoolError) -> Bool
+  fileprivate init(
+    end: consuming IntakeCommitter<IntakeEntry>, outcome: IntakeOutcome, wakeHub: @escaping @Sendable () -> Void
   ) {
-    var hasMore = false
-    while true {
-      let batch = state.withLock { state in
-        defer { state.arrived = [] }
-        state.underWay = state.arrived.count
-        return state.arrived
-      }
-      if batch.isEmpty {
-        if state.withLock({ $0.isClosed && $0.arrived.isEmpty }) { return }
-        if !hasMore { _ = committerBell.wait(timeoutSeconds: idleSeconds) }
-        committerBell.drain()
-      }
-      do throws(SpoolError) {
-        for entry in batch { try committer.write(entry) }
-        try committer.commit()
-        if !batch.isEmpty { handBack(batch) }
-        hasMore = try between()
-      } catch {
-        state.withLock { $0.failure = error }
-        wakeHub()
-        return
-      }
-    }
+    self.end = end
+    self.outcome = outcome
+    self.wakeHub = wakeHub
   }
 
-  private func handBack(_ batch: [IntakeEntry]) {
-    let wakes = state.withLock { state in
-      state.underWay = 0
-      state.committed.append(contentsOf: batch)
-      defer { state.hubSleeps = false }
-      return state.hubSleeps
+  /// Writes and commits batch after batch until the entry ``IntakeEntry/close`` has been committed, or a failure.
+  /// False after a failure. `between` runs after each batch, and every `idleSeconds` when there is none.
+  mutating func serve(
+    _ committer: Committer, idleSeconds: Double, between: () throws(SpoolError) -> Void
+  ) -> Bool {
+    do throws(SpoolError) {
+      while true {
+        let count = end.available(Self.batchMax)
+        guard count > 0 else {
+          try between()
+          _ = end.wait(until: MonotonicTime.now().advanced(bySeconds: idleSeconds))
+          continue
+        }
+        var isLast = false
+        for index in 0..<count {
+          try end.update(index) { (entry) throws(SpoolError) in
+            try committer.write(entry)
+            if case .close = entry { isLast = true }
+          }
+        }
+        try committer.commit()
+        end.advance(count)
+        if end.takeWakeRequest() { wakeHub() }
+        if isLast { return true }
+        try between()
+      }
+    } catch {
+      outcome.failure.withLock { $0 = error }
+      wakeHub()
+      return false
     }
-    if wakes { wakeHub() }
   }
 }

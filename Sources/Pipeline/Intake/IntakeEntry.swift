@@ -10,4 +10,6 @@ enum IntakeEntry: Sendable {
   case closeLink(UInt64)
   case transaction(Transaction)
   case record(HistoryEvent)
+  /// The last entry: the committer ends after it.
+  case close
 }

@@ -56,3 +56,13 @@ public struct StoredContent: Sendable {
     return octets
   }
 }
+
+/// The one thing about a spool engine that any thread may ask.
+struct SegmentDescriptorSource: @unchecked Sendable {
+  // SAFETY: `SpoolEngine.descriptor(ofSegment:)` is for any thread, and nothing else is called.
+  private let engine: any SpoolEngine
+
+  init(_ engine: any SpoolEngine) { self.engine = engine }
+
+  subscript(segment: UInt32) -> Int32? { engine.descriptor(ofSegment: segment) }
+}
