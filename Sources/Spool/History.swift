@@ -76,9 +76,9 @@ public final class History {
 
   deinit { close() }
 
-  /// Adds an event; written when the buffer is full or at ``flush()``.
-  public func record(_ event: HistoryEvent) {
-    event.appendLine(to: &buffer)
+  /// Adds a line; written when the buffer is full or at ``flush()``.
+  public func record(_ line: HistoryLine) {
+    line.append(to: &buffer)
     linesBuffered += 1
     if buffer.count >= bufferOctets { flush() }
   }
@@ -197,44 +197,54 @@ public final class History {
   }
 }
 
-/// One event of a message.
-public struct HistoryEvent: Sendable, Hashable {
-  public enum Word: String, Sendable, CaseIterable {
-    case accepted, handed, forwarded, delivered, relayed, expanded, deferred, failed, held, released, retried, dead
-    case moved, deleted, reported, suspected, requeued
-  }
-
+/// One event of a message, as a line shows it.
+public struct HistoryLine: Sendable, Hashable {
   static let recipientsMax = 100
   static let addressOctetsMax = 1024
+  static let wordOctetsMax = 256
 
   public var time: WallTime
   public var id: QueueID
-  public var event: Word
+  /// What happened, in one word of the dispatcher's.
+  public var event: String
   public var stage: String?
-  /// Addresses; at most a hundred appear in the line, then a member `more` with the count of the others.
+  public var sender: String?
+  public var parent: QueueID?
+  public var contentOctets: UInt64?
+  /// Addresses; at most a hundred appear in the line, and a member `more` counts the others.
   public var recipients: [String]
+  /// How many recipients the event is about, when `recipients` does not name them all.
+  public var recipientCount: Int
   public var code: EnhancedStatusCode?
   public var text: String?
+  public var remote: RemoteReply?
 
   public init(
-    time: WallTime, id: QueueID, event: Word, stage: String? = nil, recipients: [String] = [],
-    code: EnhancedStatusCode? = nil, text: String? = nil
+    time: WallTime, id: QueueID, event: String, stage: String? = nil, sender: String? = nil, parent: QueueID? = nil,
+    contentOctets: UInt64? = nil, recipients: [String] = [], recipientCount: Int? = nil,
+    code: EnhancedStatusCode? = nil, text: String? = nil, remote: RemoteReply? = nil
   ) {
     self.time = time
     self.id = id
     self.event = event
     self.stage = stage
+    self.sender = sender
+    self.parent = parent
+    self.contentOctets = contentOctets
     self.recipients = recipients
+    self.recipientCount = max(recipientCount ?? 0, recipients.count)
     self.code = code
     self.text = text
+    self.remote = remote
   }
 
-  func appendLine(to octets: inout [UInt8]) {
-    octets += "{\"time\":\(time.millisecondsSinceEpoch),\"id\":\"\(id)\",\"event\":\"\(event.rawValue)\"".utf8
-    if let stage {
-      octets += ",\"stage\":".utf8
-      octets.appendJSON(stage, octetsMax: 256)
-    }
+  func append(to octets: inout [UInt8]) {
+    octets += "{\"time\":\(time.millisecondsSinceEpoch),\"id\":\"\(id)\"".utf8
+    octets.appendMember("event", event, octetsMax: Self.wordOctetsMax)
+    octets.appendMember("stage", stage, octetsMax: Self.wordOctetsMax)
+    octets.appendMember("sender", sender, octetsMax: Self.addressOctetsMax)
+    if let parent { octets += ",\"parent\":\"\(parent)\"".utf8 }
+    if let contentOctets { octets += ",\"octets\":\(contentOctets)".utf8 }
     if !recipients.isEmpty {
       octets += ",\"recipients\":[".utf8
       for (index, recipient) in recipients.prefix(Self.recipientsMax).enumerated() {
@@ -242,18 +252,24 @@ public struct HistoryEvent: Sendable, Hashable {
         octets.appendJSON(recipient, octetsMax: Self.addressOctetsMax)
       }
       octets += "]".utf8
-      if recipients.count > Self.recipientsMax { octets += ",\"more\":\(recipients.count - Self.recipientsMax)".utf8 }
     }
+    let named = min(recipients.count, Self.recipientsMax)
+    if recipientCount > named { octets += ",\"more\":\(recipientCount - named)".utf8 }
     if let code { octets += ",\"code\":\"\(code)\"".utf8 }
-    if let text {
-      octets += ",\"text\":".utf8
-      octets.appendJSON(text, octetsMax: Limits.statusTextOctetsMax)
-    }
+    octets.appendMember("text", text, octetsMax: Limits.statusTextOctetsMax)
+    octets.appendMember("remote_host", remote?.host, octetsMax: Self.addressOctetsMax)
+    octets.appendMember("remote_text", remote?.text, octetsMax: Limits.statusTextOctetsMax)
     octets += "}\n".utf8
   }
 }
 
 extension [UInt8] {
+  fileprivate mutating func appendMember(_ name: String, _ text: String?, octetsMax: Int) {
+    guard let text else { return }
+    self += ",\"\(name)\":".utf8
+    appendJSON(text, octetsMax: octetsMax)
+  }
+
   /// Appends a JSON string of at most `octetsMax` octets of UTF-8 before escaping; a longer one ends in `…`.
   fileprivate mutating func appendJSON(_ text: String, octetsMax: Int) {
     append(UInt8(ascii: "\""))

@@ -21,11 +21,11 @@ struct HistoryTests {
     let disk = disk()
     let history = try History(spoolPath: "/spool", files: disk)
     let time = WallTime(millisecondsSinceEpoch: 1_700_000_000_000)
-    history.record(HistoryEvent(time: time, id: id(1), event: .accepted, stage: "imc_in"))
-    history.record(HistoryEvent(time: time, id: id(2), event: .accepted, text: "\"id\":\"\(id(1))\""))
+    history.record(HistoryLine(time: time, id: id(1), event: "accepted", stage: "imc_in"))
+    history.record(HistoryLine(time: time, id: id(2), event: "accepted", text: "\"id\":\"\(id(1))\""))
     history.record(
-      HistoryEvent(
-        time: time, id: id(1), event: .deferred, stage: "imc_out", recipients: ["a@example.net"],
+      HistoryLine(
+        time: time, id: id(1), event: "deferred", stage: "imc_out", recipients: ["a@example.net"],
         code: .noAnswer, text: "no answer"))
     history.flush()
     #expect(
@@ -41,7 +41,7 @@ struct HistoryTests {
     let disk = disk()
     let history = try History(spoolPath: "/spool", files: disk)
     let text = "a\"b\\c\n\r\t\u{0}\u{1B}[2J\u{7F}\u{9B}\u{2028}\u{202E}é"
-    history.record(HistoryEvent(time: WallTime(millisecondsSinceEpoch: 0), id: id(1), event: .failed, text: text))
+    history.record(HistoryLine(time: WallTime(millisecondsSinceEpoch: 0), id: id(1), event: "failed", text: text))
     history.close()
     let expected =
       #""text":"a\"b\\c\u000a\u000d\u0009\u0000\u001b[2J\u007f\u009b\u2028\u202eé"}"#
@@ -52,8 +52,8 @@ struct HistoryTests {
     let disk = disk()
     let history = try History(spoolPath: "/spool", files: disk)
     history.record(
-      HistoryEvent(
-        time: WallTime(millisecondsSinceEpoch: 0), id: id(1), event: .failed,
+      HistoryLine(
+        time: WallTime(millisecondsSinceEpoch: 0), id: id(1), event: "failed",
         recipients: Array(repeating: String(repeating: "x", count: 70_000), count: 5000),
         text: String(repeating: "é", count: 70_000)))
     history.close()
@@ -68,7 +68,7 @@ struct HistoryTests {
       let history = try History(spoolPath: "/spool", fileOctetsMax: 10_000, totalOctetsMax: 50_000, files: disk)
       for number in 1...500 {
         history.record(
-          HistoryEvent(time: WallTime(millisecondsSinceEpoch: Int64(run * 1000 + number)), id: id(1), event: .retried))
+          HistoryLine(time: WallTime(millisecondsSinceEpoch: Int64(run * 1000 + number)), id: id(1), event: "retried"))
         if number % 20 == 0 { history.flush() }
       }
       history.close()
@@ -84,7 +84,7 @@ struct HistoryTests {
   @Test func `a history that cannot be written costs lines and nothing else`() throws {
     let disk = disk()
     let history = try History(spoolPath: "/spool", files: disk)
-    let event = HistoryEvent(time: WallTime(millisecondsSinceEpoch: 0), id: id(1), event: .retried)
+    let event = HistoryLine(time: WallTime(millisecondsSinceEpoch: 0), id: id(1), event: "retried")
     history.record(event)
     history.flush()
     disk.fault = (disk.callCount + 1, .once(errno: ENOSPC))
