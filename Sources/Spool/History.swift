@@ -210,6 +210,8 @@ public struct HistoryLine: Sendable, Hashable {
   public var stage: String?
   public var sender: String?
   public var parent: QueueID?
+  /// The message that the recipients go on in, or the report about them.
+  public var successor: QueueID?
   public var contentOctets: UInt64?
   /// Addresses; at most a hundred appear in the line, and a member `more` counts the others.
   public var recipients: [String]
@@ -221,7 +223,7 @@ public struct HistoryLine: Sendable, Hashable {
 
   public init(
     time: WallTime, id: QueueID, event: String, stage: String? = nil, sender: String? = nil, parent: QueueID? = nil,
-    contentOctets: UInt64? = nil, recipients: [String] = [], recipientCount: Int? = nil,
+    successor: QueueID? = nil, contentOctets: UInt64? = nil, recipients: [String] = [], recipientCount: Int? = nil,
     code: EnhancedStatusCode? = nil, text: String? = nil, remote: RemoteReply? = nil
   ) {
     self.time = time
@@ -230,6 +232,7 @@ public struct HistoryLine: Sendable, Hashable {
     self.stage = stage
     self.sender = sender
     self.parent = parent
+    self.successor = successor
     self.contentOctets = contentOctets
     self.recipients = recipients
     self.recipientCount = max(recipientCount ?? 0, recipients.count)
@@ -244,6 +247,7 @@ public struct HistoryLine: Sendable, Hashable {
     octets.appendMember("stage", stage, octetsMax: Self.wordOctetsMax)
     octets.appendMember("sender", sender, octetsMax: Self.addressOctetsMax)
     if let parent { octets += ",\"parent\":\"\(parent)\"".utf8 }
+    if let successor { octets += ",\"successor\":\"\(successor)\"".utf8 }
     if let contentOctets { octets += ",\"octets\":\(contentOctets)".utf8 }
     if !recipients.isEmpty {
       octets += ",\"recipients\":[".utf8

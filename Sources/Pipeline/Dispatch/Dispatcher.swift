@@ -253,7 +253,7 @@ public final class Dispatcher {
     case .failed(let status, let report):
       end(message, recipients)
       ledger.failed += recipients.count
-      record(.failed, message, recipients, lane: report.map { "report \($0)" }, status, now)
+      record(.failed, message, recipients, lane: nil, status, successor: report, now)
     case .dead(let status):
       end(message, recipients)
       ledger.dead += recipients.count
@@ -261,7 +261,7 @@ public final class Dispatcher {
     case .moved(let child):
       end(message, recipients)
       ledger.moved += recipients.count
-      record(.moved, message, recipients, lane: child.description, nil, now)
+      record(.moved, message, recipients, lane: nil, nil, successor: child, now)
     case .deleted(let reason):
       end(message, recipients)
       ledger.deleted += recipients.count
@@ -721,7 +721,7 @@ public final class Dispatcher {
 
   private func record(
     _ kind: HistoryEvent.Kind, _ message: QueuedMessage, _ recipients: [Int], lane: String?, _ status: DeliveryStatus?,
-    _ now: Now
+    successor: QueueID? = nil, _ now: Now
   ) {
     effects.append(
       .record(
@@ -730,7 +730,7 @@ public final class Dispatcher {
           recipients: recipients.prefix(HistoryEvent.recipientsMax).map {
             message.stored.envelope.recipients[$0].address.text
           }, recipientCount: recipients.count, sender: message.stored.envelope.reversePath?.text,
-          parent: message.stored.parent, octets: message.stored.contentOctets, status: status)))
+          parent: message.stored.parent, successor: successor, octets: message.stored.contentOctets, status: status)))
   }
 
   /// Jobs in each stage's hands: who holds what.

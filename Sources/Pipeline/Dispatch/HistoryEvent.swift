@@ -25,6 +25,8 @@ public struct HistoryEvent: Sendable {
   public var recipientCount: Int
   public var sender: String?
   public var parent: QueueID?
+  /// The message that the recipients go on in, or the report about them.
+  public var successor: QueueID?
   public var octets: UInt64
   public var status: DeliveryStatus?
 

@@ -17,6 +17,8 @@ public final class Gateway: @unchecked Sendable {
   public let log: EventLog
   let hub: Hub
   private let engine: any SpoolEngine
+  /// Used by the committer's thread only.
+  private let history: History
   private let loop: EventLoop
   private let signals: EventFD
   /// Held by the committer's thread for as long as it runs.
@@ -37,6 +39,7 @@ public final class Gateway: @unchecked Sendable {
         log.write(.info, stage: nil, nil, "made a new spool in \(entry.path)")
       }
       engine = try LogSpool(path: entry.path, settings: SpoolSettings(entry))
+      history = try History(spoolPath: entry.path)
     } catch { throw .spool(error) }
     do throws(SystemError) {
       let loop = try EventLoop()
@@ -103,14 +106,16 @@ public final class Gateway: @unchecked Sendable {
   private static let idleSeconds = 1.0
 
   private func serveSpool() {
-    let committer = Committer(engine) { _ in }
+    let committer = Committer(engine) { [history] in history.record(HistoryLine($0)) }
     hub.spoolRoom.store(engine.octetsAvailable(), ordering: .relaxed)
     let isSound = committerIntake.withLock { intake in
       intake.serve(committer, idleSeconds: Self.idleSeconds) { () throws(SpoolError) in
         try engine.tidy()
+        history.flush()
         hub.spoolRoom.store(engine.octetsAvailable(), ordering: .relaxed)
       }
     }
+    history.close()
     guard isSound else { return }
     do throws(SpoolError) { try engine.close() } catch { closeFailure = "the spool could not be closed: \(error)" }
   }
@@ -141,5 +146,15 @@ extension SpoolSettings {
     case .octets(let octets): reserve = .octets(UInt64(octets))
     case .percent(let percent): reserve = .percent(percent)
     }
+  }
+}
+
+extension HistoryLine {
+  init(_ event: HistoryEvent) {
+    self.init(
+      time: event.at, id: event.id, event: event.kind.rawValue, stage: event.stage, sender: event.sender,
+      parent: event.parent, successor: event.successor, contentOctets: event.octets, recipients: event.recipients,
+      recipientCount: event.recipientCount, code: event.status?.code, text: event.status?.text,
+      remote: event.status?.remote)
   }
 }
