@@ -45,6 +45,7 @@ let package = Package(
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
     .target(name: "CTLS", dependencies: ["COpenSSL"]),
     .systemLibrary(name: "CUnbound", providers: [.apt(["libunbound-dev"])]),
+    .systemLibrary(name: "CIDN2", providers: [.apt(["libidn2-dev"])]),
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
     // Layer 1: values, system calls, the ring.
     library("MailModel"),
@@ -59,6 +60,7 @@ let package = Package(
     library("SMTP", ["MailModel"]),
     library("InternetMessage", ["MailModel"]),
     library("DeadLetterStore", ["MailModel", "Platform"]),
+    library("AddressCheck", ["MailModel", "CIDN2"]),
     // Layer 3.
     library("Reports", ["MailModel", "InternetMessage"]),
     library("StageHost", ["MailModel", "Platform", "Ring", "Spoke", "PipelineConfig", "CInterchange", "CLtdl"]),
@@ -70,8 +72,8 @@ let package = Package(
       name: "interchange", dependencies: ["Admin", "Pipeline", "StageHost", "PipelineConfig"], swiftSettings: strict),
     // Plugins: they and the host meet only in include/.
     plugin("IMC", folder: "imc", ["SMTP", "InternetMessage", "Platform", "CTLS", "CUnbound"]),
-    plugin("AddressValidator", folder: "address-validator", []),
-    plugin("DeadLetter", folder: "dead-letter", ["DeadLetterStore", "Platform"]),
+    plugin("AddressValidator", folder: "address-validator", ["AddressCheck", "CInterchange"]),
+    plugin("DeadLetter", folder: "dead-letter", ["DeadLetterStore", "Platform", "CInterchange"]),
     plugin("ExampleSwift", folder: "examples/swift", []),
     // Tests: one folder a target, and the cross-cutting suites.
     tests("MailModel"), tests("Platform", ["MailModel"]), tests("Ring", ["Platform", "MailModel", "RingPeer"]),
@@ -82,7 +84,8 @@ let package = Package(
     tests("DeadLetterStore", ["MailModel", "Platform"]),
     tests("Reports", ["MailModel"]), tests("StageHost", ["MailModel", "Platform", "PipelineConfig"]),
     tests("Pipeline", ["MailModel", "Platform", "Spoke", "Spool", "PipelineConfig"]), tests("Admin", ["MailModel", "Pipeline"]),
-    tests("IMC", ["SMTP", "MailModel"]), tests("AddressValidator", ["MailModel"]),
+    tests("IMC", ["SMTP", "MailModel"]),
+    tests("AddressCheck", ["MailModel", "StageHost", "PipelineConfig"]),
     .executableTarget(
       name: "RingPeer", dependencies: ["Ring", "Platform", "MailModel"], path: "Tests/RingPeer", swiftSettings: strict),
     .testTarget(

@@ -52,6 +52,33 @@ public struct DeadLetter: Sendable, Hashable {
   }
 }
 
+extension DeadLetter {
+  /// A letter made of an envelope as it comes to the dead-letter stage: each recipient's attributes `dead.code`,
+  /// `dead.text`, `dead.remote` and `dead.stage` say why it comes; they become its status, the others stay. Without a
+  /// code that can be read it is 5.0.0.
+  public init(
+    queueID: QueueID, acceptedAt: WallTime, storedAt: WallTime, buried envelope: Envelope, history: [Event] = [],
+    contentOctets: UInt64
+  ) {
+    var stage = ""
+    let entries = envelope.recipients.map { recipient in
+      var recipient = recipient
+      func take(_ name: String) -> String? {
+        defer { recipient.attributes.removeAll { $0.name == name } }
+        return recipient.attributes.last { $0.name == name }?.value
+      }
+      var status = DeliveryStatus(EnhancedStatusCode(.permanent, 0, 0), take("dead.text") ?? "no reason was given")
+      if let code = take("dead.code").flatMap({ EnhancedStatusCode($0) }) { status.code = code }
+      if let remote = take("dead.remote") { status.text += " (\(remote))" }
+      if let place = take("dead.stage") { stage = place }
+      return Entry(recipient, status)
+    }
+    self.init(
+      queueID: queueID, acceptedAt: acceptedAt, storedAt: storedAt, stage: stage, envelope: envelope, entries: entries,
+      history: history, contentOctets: contentOctets)
+  }
+}
+
 /// The name of a letter and of its directory: a queue identifier, and a number because the recipients of one message
 /// may end here one after another.
 public struct LetterID: Hashable, Sendable, Comparable, LosslessStringConvertible {

@@ -181,6 +181,32 @@ import Testing
     #expect(throws: DeadLetterError.noSuchLetter) { try store.export(id, to: target.path) }
   }
 
+  @Test func `reasons that came as attributes become statuses`() {
+    let why = [
+      Attribute("dead.code", "5.4.4"), Attribute("x", "y"), Attribute("dead.text", "no route"),
+      Attribute("dead.remote", "mx: 550 no"),
+    ]
+    let envelope = Envelope(
+      reversePath: nil,
+      recipients: [
+        Recipient(.smtp("a@x"), attributes: why), Recipient(.smtp("b@x"), attributes: [Attribute("dead.code", "x")]),
+        Recipient(.smtp("c@x")),
+      ])
+    let made = DeadLetter(
+      queueID: QueueID(rawValue: 1), acceptedAt: letter().acceptedAt, storedAt: letter().storedAt, buried: envelope,
+      contentOctets: 0)
+    #expect(
+      made.entries == [
+        DeadLetter.Entry(
+          Recipient(.smtp("a@x"), attributes: [Attribute("x", "y")]),
+          DeliveryStatus(.unableToRoute, "no route (mx: 550 no)")),
+        DeadLetter.Entry(
+          Recipient(.smtp("b@x")), DeliveryStatus(EnhancedStatusCode(.permanent, 0, 0), "no reason was given")),
+        DeadLetter.Entry(
+          Recipient(.smtp("c@x")), DeliveryStatus(EnhancedStatusCode(.permanent, 0, 0), "no reason was given")),
+      ])
+  }
+
   @Test func `one writer at a time`() throws {
     let directory = try TemporaryDirectory()
     let one = try DeadLetterStore(path: directory.path)
