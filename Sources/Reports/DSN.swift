@@ -7,8 +7,8 @@ public import MailModel
 /// the originator's address is not ASCII).
 ///
 /// Invariants:
-/// 1. It is made whatever the addresses, texts and content hold, however long they are; nothing in it is parsed
-///    but the reverse-path, and that only to write `To:`.
+/// 1. It is made whatever the recipients' addresses, the texts and the content hold, however long they are; nothing is
+///    parsed but the reverse-path, which must be an address of its kind.
 /// 2. Every text that came from elsewhere is escaped to printable characters and folded (``ReportText``): no line is
 ///    longer than 998 octets and none starts a field or a part that this file did not write.
 /// 3. Its size is bounded by ``ReportLimits``; what is left out is counted in it.
@@ -32,6 +32,9 @@ public struct DSN: Sendable {
   public enum Reason: Hashable, Sendable {
     /// RFC 5321 §4.5.5; MS Mail's form of it is a sender `…/POSTMASTER` (failure modes A9, E1).
     case nullReversePath
+    /// The reverse-path is not an address of its kind, so that no connector could send a report there; the content is
+    /// better kept whole for an operator (failure modes A31, C22).
+    case unusableReversePath
     /// The message is itself generated.
     case aboutAReport
     /// No recipient's NOTIFY asks for what there is to tell (RFC 3461 §4.1).
@@ -40,6 +43,7 @@ public struct DSN: Sendable {
     public var text: String {
       switch self {
       case .nullReversePath: "the message has a null reverse-path"
+      case .unusableReversePath: "the originator's address is not valid"
       case .aboutAReport: "the message is itself a report"
       case .notRequested: "the originator asked not to be told"
       }
@@ -60,6 +64,9 @@ public struct DSN: Sendable {
   ) -> Outcome {
     guard let reversePath = message.envelope.reversePath, !isNull(reversePath) else {
       return .nobodyToTell(.nullReversePath)
+    }
+    guard reversePath.kind == .other || reversePath.validate(role: .originator, smtputf8: true) == nil else {
+      return .nobodyToTell(.unusableReversePath)
     }
     guard message.generation == 0 else { return .nobodyToTell(.aboutAReport) }
     let told = recipients.filter { reported in

@@ -200,7 +200,9 @@ func checkLines(_ report: DSN) {
     #expect(reason(message(recipients, from: .smtp("")), [failed(0)]) == .nullReversePath)
     #expect(reason(message(recipients, from: Address(.msmail, "NET/PO/Postmaster")), [failed(0)]) == .nullReversePath)
     #expect(reason(message(recipients, from: Address(.msmail, "///")), [failed(0)]) == .nullReversePath)
-    #expect(reason(message(recipients, from: Address(.msmail, "NET/POSTMASTER/BOB")), [failed(0)]) == nil)
+    #expect(reason(message(recipients, from: Address(.msmail, "NET/PO/BOB")), [failed(0)]) == nil)
+    #expect(reason(message(recipients, from: .smtp("alice@")), [failed(0)]) == .unusableReversePath)
+    #expect(reason(message(recipients, from: Address(.x400, "/G=Ann/C=US/")), [failed(0)]) == .unusableReversePath)
     #expect(reason(message(recipients, generation: 1), [failed(0)]) == .aboutAReport)
   }
 
