@@ -82,7 +82,7 @@ let package = Package(
     tests("Spoke", ["MailModel", "Platform", "Ring"]),
     tests("SMTP", ["MailModel"], exclude: ["Dialogues"]), tests("InternetMessage", ["MailModel"]),
     tests("DeadLetterStore", ["MailModel", "Platform"]),
-    tests("Reports", ["MailModel"]), tests("StageHost", ["MailModel", "Platform", "PipelineConfig"]),
+    tests("Reports", ["MailModel"]), tests("StageHost", ["MailModel", "Platform", "PipelineConfig", "Spoke"]),
     tests("Pipeline", ["MailModel", "Platform", "Spoke", "Spool", "PipelineConfig"]), tests("Admin", ["MailModel", "Pipeline"]),
     tests("IMC", ["SMTP", "MailModel"]),
     tests("AddressCheck", ["MailModel", "StageHost", "PipelineConfig"]),

@@ -59,7 +59,7 @@ public enum ModuleProbe {
     } catch { throw .system(error) }
   }
 
-  /// The child's side: `interchange probe FILE`, answering on descriptor 3. Never returns into code that would run the
+  /// The child's side: `interchange probe FILE`, or `probe --check …` (``StageExamination``), answering on descriptor 3. Never returns into code that would run the
   /// module's destructors.
   ///
   /// - Parameter arguments: What stands after `probe`.
@@ -68,6 +68,7 @@ public enum ModuleProbe {
     guard let path = arguments.first, fcntl(ModuleChild.answerDescriptor, F_GETFD) >= 0 else { return 2 }
     ModuleChildAnswer.settle()
     let answer = ModuleChildAnswer()
+    if path == "--check" { return StageExamination.childMain(Array(arguments.dropFirst()), answer) }
     do throws(ModuleError) {
       let file = try ModuleFile.check(path)
       let module = try ModuleLoader.load(file) { answer.send($0) }

@@ -72,7 +72,8 @@ struct ModuleSettingReader {
       return .record(
         try members(raw.children, count: raw.child_count, stride: raw.child_stride, depth: depth + 1))
     case IX_SETTING_ANY: return .any
-    default: throw .malformed(.setting, "\(what) is of the unknown kind \(raw.kind)")  // an open C enumeration, not ours
+    // An open C enumeration, not ours.
+    default: throw .malformed(.setting, "\(what) is of the unknown kind \(raw.kind)")
     }
   }
 
