@@ -55,12 +55,15 @@ public struct DeadLetter: Sendable, Hashable {
 extension DeadLetter {
   /// A letter made of an envelope as it comes to the dead-letter stage: each recipient's attributes `dead.code`,
   /// `dead.text`, `dead.remote` and `dead.stage` say why it comes; they become its status, the others stay. Without a
-  /// code that can be read it is 5.0.0.
+  /// code that can be read it is 5.0.0. The envelope's attribute `dead.history`, lines of milliseconds since 1970 and a
+  /// text, becomes the history.
   public init(
-    queueID: QueueID, acceptedAt: WallTime, storedAt: WallTime, buried envelope: Envelope, history: [Event] = [],
-    contentOctets: UInt64
+    queueID: QueueID, acceptedAt: WallTime, storedAt: WallTime, buried envelope: Envelope, contentOctets: UInt64
   ) {
     var stage = ""
+    var envelope = envelope
+    let history = Self.events(envelope.attribute("dead.history") ?? "")
+    envelope.attributes.removeAll { $0.name == "dead.history" }
     let entries = envelope.recipients.map { recipient in
       var recipient = recipient
       func take(_ name: String) -> String? {
@@ -76,6 +79,15 @@ extension DeadLetter {
     self.init(
       queueID: queueID, acceptedAt: acceptedAt, storedAt: storedAt, stage: stage, envelope: envelope, entries: entries,
       history: history, contentOctets: contentOctets)
+  }
+
+  /// Lines without a time that can be read are left out.
+  private static func events(_ lines: String) -> [Event] {
+    lines.split(separator: "\n").compactMap { line in
+      let parts = line.split(separator: " ", maxSplits: 1)
+      guard parts.count == 2, let at = Int64(parts[0]) else { return nil }
+      return Event(at: WallTime(millisecondsSinceEpoch: at), String(parts[1]))
+    }
   }
 }
 

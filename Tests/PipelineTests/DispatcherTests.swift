@@ -126,6 +126,9 @@ private typealias Bench = DispatcherBench
     bench.answer(Bench.sink, .failed(.gone))
     let job = bench.answer(Bench.dead, .settled(.delivered, .fine))
     #expect(job?.envelope.recipients[0].attributes.contains(Attribute("dead.code", "5.1.1")) == true)
+    #expect(job?.envelope.recipients[0].attributes.contains(Attribute("dead.stage", "out")) == true)
+    let history = job?.envelope.attribute("dead.history") ?? ""
+    #expect(history.contains("accepted: a@one.example") && history.contains("buried at out: a@one.example; 5.1.1"))
     #expect(bench.dispatcher.ledger.dead == 1)
     #expect(bench.dispatcher.messages.isEmpty)
     #expect(bench.isBalanced)

@@ -212,14 +212,14 @@ public final class Dispatcher {
     _ kind: HistoryEvent.Kind, _ message: QueuedMessage, _ recipients: [Int], lane: String?, _ status: DeliveryStatus?,
     successor: QueueID? = nil, _ now: Now
   ) {
-    effects.append(
-      .record(
-        HistoryEvent(
-          at: now.wall, id: message.stored.id, kind: kind, stage: lane,
-          recipients: recipients.prefix(HistoryEvent.recipientsMax).map {
-            message.stored.envelope.recipients[$0].address.text
-          }, recipientCount: recipients.count, sender: message.stored.envelope.reversePath?.text,
-          parent: message.stored.parent, successor: successor, octets: message.stored.contentOctets, status: status)))
+    let event = HistoryEvent(
+      at: now.wall, id: message.stored.id, kind: kind, stage: lane,
+      recipients: recipients.prefix(HistoryEvent.recipientsMax).map {
+        message.stored.envelope.recipients[$0].address.text
+      }, recipientCount: recipients.count, sender: message.stored.envelope.reversePath?.text,
+      parent: message.stored.parent, successor: successor, octets: message.stored.contentOctets, status: status)
+    message.note(event)
+    effects.append(.record(event))
   }
 
   /// Jobs in each stage's hands: who holds what.

@@ -64,14 +64,14 @@ extension Dispatcher {
         }
       }
       if !loud.isEmpty { reportable.append((loud, failure.status)) }
-      if !silent.isEmpty { bury(message, silent, failure.status, now) }
+      if !silent.isEmpty { bury(message, silent, failure.status, at: lane, now) }
     }
     guard !reportable.isEmpty else { return }
     let entries = reportable.flatMap { failure in
       failure.recipients.map { ReportEntry(recipient: $0, disposition: .failed, status: failure.status) }
     }
     guard let report = reportMessage(about: message, entries, now) else {
-      for failure in reportable { bury(message, failure.recipients, failure.status, now) }
+      for failure in reportable { bury(message, failure.recipients, failure.status, at: lane, now) }
       return
     }
     transaction.accepts.append(report)
@@ -82,9 +82,10 @@ extension Dispatcher {
   }
 
   /// To the dead-letter stage; without one, held.
-  func bury(_ message: QueuedMessage, _ recipients: [Int], _ status: DeliveryStatus, _ now: Now) {
-    if let lane = plan.deadLetterLane {
-      enqueue(message, recipients, lane: lane, because: status, now)
+  func bury(_ message: QueuedMessage, _ recipients: [Int], _ status: DeliveryStatus, at lane: Int, _ now: Now) {
+    record(.buried, message, recipients, lane: plan.lanes[lane].id, status, now)
+    if let dead = plan.deadLetterLane {
+      enqueue(message, recipients, lane: dead, because: status, from: plan.lanes[lane].id, now)
       return
     }
     let transaction = Transaction(.outcome)

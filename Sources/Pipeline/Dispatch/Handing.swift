@@ -5,7 +5,8 @@ import Spoke
 extension Dispatcher {
   /// Brings recipients to a lane: to a stage's queue, or through a built-in at once.
   func enqueue(
-    _ message: QueuedMessage, _ recipients: [Int], lane: Int, because: DeliveryStatus? = nil, _ now: Now
+    _ message: QueuedMessage, _ recipients: [Int], lane: Int, because: DeliveryStatus? = nil, from: String? = nil,
+    _ now: Now
   ) {
     switch plan.lanes[lane].role {
     case .router:
@@ -20,7 +21,7 @@ extension Dispatcher {
       }
       for group in groups {
         switch group.decision {
-        case .lane(let next): enqueue(message, group.recipients, lane: next, because: because, now)
+        case .lane(let next): enqueue(message, group.recipients, lane: next, because: because, from: from, now)
         case .reject(let status): fail(message, [(group.recipients, status)], at: lane, now)
         }
       }
@@ -42,12 +43,12 @@ extension Dispatcher {
       }
       for group in groups {
         lanes[lane].add(
-          WorkItem(message: message, recipients: group.recipients, because: because), destination: group.key)
+          WorkItem(message: message, recipients: group.recipients, because: because, from: from), destination: group.key)
       }
       pump(lane, now)
     case .source:
       log(.error, message.stored.id, "the pipeline leads into source \(plan.lanes[lane].id)")
-      bury(message, recipients, DeliveryStatus(.wronglyConfigured, "the pipeline leads into a source"), now)
+      bury(message, recipients, DeliveryStatus(.wronglyConfigured, "the pipeline leads into a source"), at: lane, now)
     }
   }
 
@@ -77,10 +78,7 @@ extension Dispatcher {
       envelope.recipients = item.recipients.map { stored.envelope.recipients[$0] }
     }
     if plan.lanes[lane].role == .deadLetter {
-      let because = item.because
-      for index in envelope.recipients.indices {
-        envelope.recipients[index].attributes += DeadLetterAttributes.make(because)
-      }
+      DeadLetterAttributes.add(to: &envelope, item)
     }
     return JobFrame(
       job: job, queueID: stored.id,

@@ -4,6 +4,9 @@ public import MailModel
 public struct HistoryEvent: Sendable {
   public enum Kind: String, Sendable {
     case accepted, delivered, relayed, transferred, expanded, deferred, held, failed, dead, moved, deleted, retried
+    /// Nobody may be told, so that the dead-letter stage gets it.
+    case buried
+    /// In a process's hands when it died.
     case suspected
 
     init(_ settlement: Settlement) {

@@ -4,8 +4,9 @@ import MailModel
 struct WorkItem {
   let message: QueuedMessage
   var recipients: [Int]
-  /// Why, for the dead-letter stage.
+  /// Why, for the dead-letter stage, and where the recipients were when it was decided.
   var because: DeliveryStatus?
+  var from: String?
 }
 
 /// What waits for one stage, by destination: the lane takes turns between destinations, and one that has its full share

@@ -140,10 +140,11 @@ extension Dispatcher {
     report(successes: sorted.successes, message, transaction, now)
     if !sorted.failures.isEmpty { fail(message, sorted.failures, at: lane, in: transaction, now) }
     if !transaction.isEmpty { commit(transaction) }
-    for burial in sorted.buried { bury(message, burial.recipients, burial.status, now) }
+    for burial in sorted.buried { bury(message, burial.recipients, burial.status, at: lane, now) }
     for forward in sorted.forwards {
       enqueue(
-        message, forward.recipients, lane: plan.lanes[lane].ports[forward.port], because: forward.because, now)
+        message, forward.recipients, lane: plan.lanes[lane].ports[forward.port], because: forward.because,
+        from: plan.lanes[lane].id, now)
     }
   }
 }

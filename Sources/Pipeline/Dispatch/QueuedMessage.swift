@@ -11,6 +11,10 @@ public final class QueuedMessage {
   public internal(set) var states: [RecipientState]
   var places: [Place]
   public internal(set) var liveCount: Int
+  /// What happened to it since this process knows it, the last ``eventsMax`` of it: what a dead letter tells.
+  private(set) var events: [HistoryEvent] = []
+
+  private static let eventsMax = 64
 
   enum Place: Equatable {
     /// Waiting at a lane for its turn.
@@ -30,6 +34,11 @@ public final class QueuedMessage {
     self.states = states
     self.places = Array(repeating: .settling, count: states.count)
     self.liveCount = states.reduce(0) { $0 + ($1.isLive ? 1 : 0) }
+  }
+
+  func note(_ event: HistoryEvent) {
+    if events.count == Self.eventsMax { events.removeFirst() }
+    events.append(event)
   }
 
   /// Attempts made so far at this stage.

@@ -42,7 +42,7 @@ extension Dispatcher {
         ]
         commit(transaction)
       } else {
-        bury(message, job.item.recipients, status, now)
+        bury(message, job.item.recipients, status, at: job.lane, now)
       }
       return
     }
