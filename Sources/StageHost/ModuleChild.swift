@@ -152,8 +152,7 @@ struct ModuleChildAnswer {
 
   /// Prepares the process for a module: it dies with its parent and leaves no core file.
   static func settle() {
-    // False only when the parent is gone, and then nobody reads the answer.
-    _ = ThisProcess.dieWithParent()
+    ThisProcess.dieWithParent()
     var none = rlimit(rlim_cur: 0, rlim_max: 0)
     setrlimit(__rlimit_resource_t(4), &none)  // RLIMIT_CORE
   }

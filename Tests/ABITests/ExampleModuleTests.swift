@@ -46,3 +46,17 @@ import Testing
     #expect(description.stage(named: "filter")?.settings.map(\.name) == ["words", "header"])
   }
 }
+
+@Suite struct `The modules that come with the host` {
+  @Test(
+    arguments: [
+      ("libexample-swift.so", [:]), ("libaddress-validator.so", [:]), ("libdead-letter.so", ["letter": "path: dead"]),
+    ] as [(String, [String: String])])
+  func `pass the examination that others must pass`(_ file: String, _ configurations: [String: String]) {
+    let report = StageConformance.check(
+      "\(Workshop.products)/\(file)", configurations: configurations,
+      executable: "\(Workshop.products)/interchange")
+    #expect(report.checks.filter { $0.outcome != .passed || !$0.reason.isEmpty }.map(\.description) == [])
+    #expect(report.module != nil)
+  }
+}

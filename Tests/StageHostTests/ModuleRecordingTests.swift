@@ -113,6 +113,19 @@ import Testing
     #expect(template.files[1].text.contains("final class MailRoom: Stage"))
   }
 
+  /// Builds StageKit anew, which takes a minute: only with SLOW_TESTS in the environment.
+  @Test(.enabled(if: ProcessInfo.processInfo.environment["SLOW_TESTS"] != nil))
+  func `in Swift builds and passes every check`() throws {
+    let template = try template(.swift, "mail-room")
+    let directory = fixture.path("new")
+    try template.write(to: directory)
+    let result = try fixture.run("sh", ["-c", "cd \(directory) && \(template.buildCommand)"])
+    try #require(result.status == 0, "\(result.output)")
+    let report = StageConformance.check("\(directory)/\(template.library)", executable: ModuleFixture.host)
+    #expect(report.checks.filter { $0.outcome != .passed } == [])
+    #expect(report.module?.name == "mail-room")
+  }
+
   @Test func `overwrites nothing`() throws {
     let template = try template(.c, "x")
     try template.write(to: fixture.directory)
