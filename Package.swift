@@ -31,6 +31,8 @@ let package = Package(
   products: [
     .executable(name: "interchange", targets: ["interchange"]),
     .library(name: "StageKit", targets: ["StageKit", "MailModel"]),
+    // For Benchmarks/ring, which measures the library that the host links.
+    .library(name: "Ring", targets: ["Ring", "Platform"]),
     .library(name: "imc", type: .dynamic, targets: ["IMC"]),
     .library(name: "address-validator", type: .dynamic, targets: ["AddressValidator"]),
     .library(name: "dead-letter", type: .dynamic, targets: ["DeadLetter"]),

@@ -86,7 +86,7 @@ struct IntakeEnd: ~Copyable {
         spin.succeeded()
         return true
       }
-      for _ in 0..<SpinBudget.pausesPerPoll { cplatform_pause() }
+      cplatform_pause()
     }
     spin.failed()
     while announce(.onWord) {

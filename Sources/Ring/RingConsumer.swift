@@ -16,8 +16,7 @@ public import Synchronization
   @usableFromInline var position: UInt64
   /// The tail last seen.
   @usableFromInline var cachedTail: UInt64
-  /// Looks in a row that found nothing new.
-  @usableFromInline var emptyLooks: Int = 0
+  @usableFromInline var gathering = Gathering()
   @usableFromInline var spin = SpinBudget()
 
   /// Attaches to a ring that ``RingMemory/initialize(_:capacity:)`` laid out.
@@ -57,22 +56,18 @@ public import Synchronization
 
   /// Reads how far the producer is; the slots available.
   ///
-  /// While slots stream, each look at tail takes its line away from the producer, who must fetch it back to publish
-  /// again. So a look that finds a few slots in the midst of a stream lets more gather before it fetches any, for a
-  /// fraction of a microsecond; one that comes after several empty ones (a lone message) does not.
+  /// In a stream it lets some gather first (``Gathering``).
   @inlinable
   mutating func refresh() throws(RingError) -> Int {
     let before = cachedTail
     try look()
-    if cachedTail == before {
-      emptyLooks &+= 1
-      return known
-    }
-    if emptyLooks < SpinBudget.streamEmptyLooksMax, known < SpinBudget.gatherSlots {
-      for _ in 0..<SpinBudget.gatherPauses { cplatform_pause() }
+    if cachedTail == before { return known }
+    if gathering.isDue(found: known, capacity: capacity) {
+      let found = known
+      gathering.wait()
       try look()
+      gathering.learn(brought: known - found)
     }
-    emptyLooks = 0
     return known
   }
 
@@ -126,7 +121,7 @@ public import Synchronization
     atomicMemoryFence(ordering: .sequentiallyConsistent)
     let word = RingMemory.sleepWord(base, RingMemory.producerSleepOffset)
     // ORDERING: acquire pairs with the release in RingProducer.prepareToSleep: the awaited head belongs to this sleep.
-    if word.pointee.load(ordering: .acquiring) == Sleep.awake.rawValue { return false }
+    if word.pointee.load(ordering: .acquiring) == RingMemory.awakeWord { return false }
     // ORDERING: relaxed, ordered by the acquire above.
     let awaited = RingMemory.word(base, RingMemory.awaitedHeadOffset).pointee.load(ordering: .relaxed)
     if Int64(bitPattern: position &- awaited) < 0 { return false }
@@ -135,5 +130,5 @@ public import Synchronization
 
   /// One step of a busy wait for slots: for a thread that has nothing else to do and a core of its own.
   @inlinable @inline(__always)
-  public func pause() { for _ in 0..<SpinBudget.pausesPerPoll { cplatform_pause() } }
+  public func pause() { for _ in 0..<2 { cplatform_pause() } }
 }

@@ -42,19 +42,23 @@
 /// slots are lost; the host makes a new ring for a new worker rather than trust an old one.
 public enum RingMemory {
   /// Octets of a slot.
-  public static let slotOctets = 64
+  @inlinable public static var slotOctets: Int { 64 }
   /// The largest capacity in slots: 64 MiB of them.
   public static let capacityMax = 1 << 20
 
-  @usableFromInline static let magic: UInt64 = 0x474e_4952_5f58_4931  // "1IX_RING" in memory order
-  @usableFromInline static let version: UInt32 = 1
+  static let magic: UInt64 = 0x474e_4952_5f58_4931  // "1IX_RING" in memory order
+  static let version: UInt32 = 1
 
-  @usableFromInline static let tailOffset = 128
-  @usableFromInline static let headOffset = 256
-  @usableFromInline static let consumerSleepOffset = 384
-  @usableFromInline static let producerSleepOffset = 512
-  @usableFromInline static let awaitedHeadOffset = 520
-  @usableFromInline static let slotsOffset = 1024
+  // Computed, because a stored constant of another module costs a call where it is inlined into.
+  @inlinable static var tailOffset: Int { 128 }
+  @inlinable static var headOffset: Int { 256 }
+  @inlinable static var consumerSleepOffset: Int { 384 }
+  @inlinable static var producerSleepOffset: Int { 512 }
+  @inlinable static var awaitedHeadOffset: Int { 520 }
+  @inlinable static var slotsOffset: Int { 1024 }
+
+  /// ``Sleep/awake`` as it lies in a sleep word.
+  @inlinable static var awakeWord: UInt32 { 0 }
 
   /// Octets that a ring of `capacity` slots takes in memory.
   public static func octets(capacity: Int) -> Int {

@@ -15,6 +15,7 @@ public import Synchronization
   @usableFromInline var position: UInt64
   /// The head last seen.
   @usableFromInline var cachedHead: UInt64
+  @usableFromInline var gathering = Gathering()
   @usableFromInline var spin = SpinBudget()
 
   /// Attaches to a ring that ``RingMemory/initialize(_:capacity:)`` laid out.
@@ -53,14 +54,27 @@ public import Synchronization
     return min(try refresh(), count)
   }
 
-  /// Reads how far the consumer is; the free slots.
+  /// Reads how far the consumer is; the free slots. In a stream it lets some gather first (``Gathering``).
   @inlinable
   mutating func refresh() throws(RingError) -> Int {
+    let before = cachedHead
+    try look()
+    if cachedHead == before { return known }
+    if gathering.isDue(found: known, capacity: capacity) {
+      let found = known
+      gathering.wait()
+      try look()
+      gathering.learn(brought: known - found)
+    }
+    return known
+  }
+
+  @inlinable @inline(__always)
+  mutating func look() throws(RingError) {
     // ORDERING: acquire pairs with the release in RingConsumer.release: the consumer has read what it gave back.
     let head = RingMemory.word(base, RingMemory.headOffset).pointee.load(ordering: .acquiring)
     guard head &- cachedHead <= position &- cachedHead else { throw .corrupt }
     cachedHead = head
-    return known
   }
 
   /// The `index`-th claimed slot, 64 octets aligned to 64.
@@ -102,11 +116,11 @@ public import Synchronization
     // ORDERING: this fence pairs with the one in RingConsumer.prepareToSleep (invariant 6).
     atomicMemoryFence(ordering: .sequentiallyConsistent)
     let word = RingMemory.sleepWord(base, RingMemory.consumerSleepOffset)
-    if word.pointee.load(ordering: .relaxed) == Sleep.awake.rawValue { return false }
+    if word.pointee.load(ordering: .relaxed) == RingMemory.awakeWord { return false }
     return RingMemory.takeWakeRequest(word)
   }
 
   /// One step of a busy wait for space: for a thread that has nothing else to do and a core of its own.
   @inlinable @inline(__always)
-  public func pause() { for _ in 0..<SpinBudget.pausesPerPoll { cplatform_pause() } }
+  public func pause() { for _ in 0..<2 { cplatform_pause() } }
 }

@@ -16,27 +16,6 @@ public import Synchronization
   case elsewhere = 2
 }
 
-/// How long to spin before sleeping: doubled when a spin was worth it, halved when not. Bounds in looks.
-@frozen @usableFromInline struct SpinBudget: Sendable {
-  /// Pauses between two looks of a busy wait: looks cost the other side its cache line.
-  @usableFromInline static let pausesPerPoll = 8
-  /// A look that finds fewer slots than this in the midst of a stream lets more gather…
-  @usableFromInline static let gatherSlots = 256
-  /// …for so many pauses.
-  @usableFromInline static let gatherPauses = 64
-  /// A stream is where no more looks than this were empty since slots were last found.
-  @usableFromInline static let streamEmptyLooksMax = 4
-  static let looksMin = 4
-  static let looksMax = 512
-
-  @usableFromInline var looks: Int = 64
-
-  @usableFromInline init() {}
-
-  mutating func succeeded() { looks = min(looks * 2, Self.looksMax) }
-  mutating func failed() { looks = max(looks / 2, Self.looksMin) }
-}
-
 extension RingConsumer {
   /// Announces that this side is going to sleep elsewhere (epoll, with the doorbell the producer was given).
   ///
