@@ -6,15 +6,19 @@ let strict: [SwiftSetting] = [
   .swiftLanguageMode(.v6), .enableUpcomingFeature("ExistentialAny"), .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
+/// Set by script/tsan: the version script of the plugins also reaches the bundle of tests, where it would hide the
+/// sanitizer's `malloc` from the Swift library.
+let sanitizing = Context.environment["INTERCHANGE_SANITIZING"] != nil
+
 /// A connector or stage: one shared library that exports `ix_module_v1` and stays loaded.
 func plugin(_ name: String, folder: String, _ dependencies: [Target.Dependency]) -> Target {
   .target(
     name: name, dependencies: ["StageKit", "MailModel"] + dependencies, path: "plugins/\(folder)",
     exclude: ["README.md"],
     swiftSettings: strict,
-    linkerSettings: [
-      .unsafeFlags(["-Xlinker", "--version-script=script/stage.map", "-Xlinker", "-z", "-Xlinker", "nodelete"])
-    ])
+    linkerSettings: sanitizing
+      ? []
+      : [.unsafeFlags(["-Xlinker", "--version-script=script/stage.map", "-Xlinker", "-z", "-Xlinker", "nodelete"])])
 }
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
