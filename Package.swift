@@ -55,12 +55,13 @@ let package = Package(
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
     // Layer 1: values, system calls, the ring.
     library("MailModel"),
+    library("JSONText"),
     library("Platform", ["CPlatform", "MailModel"]),
     library("Ring", ["CPlatform", "Platform", "MailModel"]),
     // Layer 2: the spool, the configuration, the faces of the ABI, formats and protocols without I/O.
     library("Spool", ["MailModel", "Platform", "CXXHash"]),
     library("SpoolTesting", ["Platform"]),  // A disk in memory for tests; in no product.
-    library("PipelineConfig", ["MailModel", "CYAML"]),
+    library("PipelineConfig", ["MailModel", "JSONText", "CYAML"]),
     library("StageKit", ["MailModel", "CInterchange"]),
     library("Spoke", ["MailModel", "Platform", "Ring"]),
     library("SMTP", ["MailModel"]),
@@ -72,7 +73,12 @@ let package = Package(
     library("StageHost", ["MailModel", "Platform", "Ring", "Spoke", "PipelineConfig", "CInterchange", "CLtdl"]),
     // Layer 4.
     library("Pipeline", ["MailModel", "Platform", "Ring", "Spoke", "Spool", "PipelineConfig", "Reports", "StageHost"]),
-    library("Admin", ["MailModel", "Platform", "Spool", "PipelineConfig", "StageHost", "Pipeline", "DeadLetterStore"]),
+    library(
+      "Admin",
+      [
+        "MailModel", "JSONText", "Platform", "CPlatform", "Spool", "PipelineConfig", "StageHost", "Pipeline",
+        "DeadLetterStore",
+      ]),
     // Layer 5.
     .executableTarget(
       name: "interchange", dependencies: ["Admin", "Pipeline", "StageHost", "PipelineConfig"], swiftSettings: strict),
@@ -89,7 +95,8 @@ let package = Package(
     tests("SMTP", ["MailModel"], exclude: ["Dialogues"]), tests("InternetMessage", ["MailModel"]),
     tests("DeadLetterStore", ["MailModel", "Platform"]),
     tests("Reports", ["MailModel"]), tests("StageHost", ["MailModel", "Platform", "PipelineConfig", "Spoke"]),
-    tests("Pipeline", ["MailModel", "Platform", "Spoke", "Spool", "PipelineConfig"]), tests("Admin", ["MailModel", "Pipeline"]),
+    tests("Pipeline", ["MailModel", "Platform", "Spoke", "Spool", "PipelineConfig"]), tests("Admin", ["MailModel", "JSONText", "Platform", "Pipeline"]),
+    tests("JSONText"),
     tests("IMC", ["SMTP", "MailModel"]),
     tests("AddressCheck", ["MailModel", "StageHost", "PipelineConfig"]),
     .executableTarget(

@@ -1,3 +1,5 @@
+internal import JSONText
+
 /// One complaint about a configuration, and where.
 public struct Diagnostic: Hashable, Sendable {
   public enum Severity: UInt8, Sendable {

@@ -16,7 +16,7 @@ func suggestion(for word: String, among candidates: [String]) -> String? {
 }
 
 /// "did you mean 'x'?", or the list when it is short enough to show, or nil.
-func suggestionHint(for word: String, among candidates: [String]) -> String? {
+public func suggestionHint(for word: String, among candidates: [String]) -> String? {
   if let candidate = suggestion(for: word, among: candidates) { return "did you mean \(quoted(candidate))?" }
   guard !candidates.isEmpty, candidates.count <= 12 else { return nil }
   return "one of: " + candidates.joined(separator: ", ")

@@ -1,3 +1,5 @@
+internal import JSONText
+
 /// The wiring as a picture: for Graphviz, for Mermaid (which many documents show as it is), and as JSON.
 /// Ids are letters, digits, `_` and `-`, so nothing needs to be escaped but the node name.
 extension PipelineGraph {

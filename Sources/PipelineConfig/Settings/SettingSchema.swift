@@ -1,3 +1,5 @@
+public import JSONText
+
 /// The JSON Schema (draft 7, which editors' YAML language servers read) that follows from declarations. It says what
 /// can be said of one value at a time; what ``PipelineGraph`` proves of the whole, it cannot.
 extension SettingType {
