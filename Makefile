@@ -19,6 +19,9 @@ run:                 ## builds, and starts the gateway on pipeline.yaml (PIPELIN
 	@script/bootstrap build try
 	@$(SWIFT) build -c release
 	@mkdir -p var
+	@echo "Once it listens, from other terminals, here:"
+	@echo "  script/try-sink                                        prints the mail that the gateway passes on"
+	@echo "  swaks -s 127.0.0.1:2525 -f you@example.org -t friend@example.net     sends one; README.md goes on from there"
 	@exec "$$($(SWIFT) build -c release --show-bin-path)/interchange" run -c "$(PIPELINE)"
 
 test:                ## builds for debugging and runs every test (FILTER=Name for some)
@@ -28,11 +31,11 @@ test:                ## builds for debugging and runs every test (FILTER=Name fo
 
 benchmark:           ## runs every benchmark beside its peers; takes long, wants an idle machine
 	@script/bootstrap build test
-	@for run in Benchmarks/*/run; do echo "== $$run"; PATH="$$(dirname "$$($(SWIFT) -print-target-info >/dev/null; command -v swift)"):$$PATH" "$$run" || exit 1; done
+	@for run in Benchmarks/*/run; do echo "== $$run"; $(SWIFT) -- "$$run" || exit 1; done
 
 tsan:                ## runs the ring's tests under the thread sanitizer, optimised
 	@script/bootstrap build test
-	@$(SWIFT) test -c release --sanitize thread --scratch-path .build/tsan -Xswiftc -enable-testing --filter RingTests
+	@$(SWIFT) -- script/tsan
 
 lint:                ## reports what swift format would change or complain about
 	@$(SWIFT) format lint -r -p Package.swift Sources plugins Tests Benchmarks
