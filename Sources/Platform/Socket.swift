@@ -142,6 +142,12 @@ public struct TCPSocket: ~Copyable, Sendable {
   /// Says that nothing more will be written; reading goes on. An error means that the peer has gone already.
   public borrowing func shutdownWriting() { _ = Glibc.shutdown(rawValue, Int32(SHUT_WR)) }
 
+  /// Both directions are over: the peer has gone for good.
+  public borrowing func isHungUp() -> Bool {
+    var entry = pollfd(fd: rawValue, events: 0, revents: 0)
+    return poll(&entry, 1, 0) == 1 && Int32(entry.revents) & (Int32(POLLHUP) | Int32(POLLERR)) != 0
+  }
+
   /// Makes close drop what is unsent and reset the connection, so that nothing of it lingers.
   public borrowing func resetOnClose() {
     var value = Glibc.linger(l_onoff: 1, l_linger: 0)
