@@ -73,6 +73,7 @@ public struct TCPSocket: ~Copyable, Sendable {
     if let source {
       guard source.with(port: 0).withSockaddr({ Glibc.bind(socket.rawValue, $0, $1) }) == 0 else { throw .last("bind") }
     }
+    try socket.tune()
     let result = address.withSockaddr { Glibc.connect(socket.rawValue, $0, $1) }
     guard result == 0 || errno == EINPROGRESS || errno == EINTR else { throw .last("connect") }
     return socket

@@ -78,6 +78,8 @@ final class Channel {
   private var tls: TLSEngine?
   private var output: [UInt8] = []
   private var outputOffset = 0
+  /// Output gathers and is not written.
+  private var isCorked = false
   private var isPumping = false
   private var engineMayHoldInput = false
   private var lingeredOctets = 0
@@ -138,8 +140,8 @@ final class Channel {
         return
       }
       tls.takeOutput(into: &output)
-      flush()
-    } else if outputOctets > 0 {
+      if !isCorked { flush() }
+    } else if isCorked || outputOctets > 0 {
       output.append(contentsOf: octets)
     } else {
       switch socket?.write(octets) ?? .end {
@@ -151,7 +153,18 @@ final class Channel {
         return
       }
     }
+    if !isCorked { rewatch() }
+  }
+
+  /// Lets output gather until ``uncork()``, so that pieces that belong together go with one write.
+  func cork() { isCorked = true }
+
+  /// Writes what has gathered; true when the socket took all of it, and then nobody is told that it has drained.
+  func uncork() -> Bool {
+    isCorked = false
+    flush(tellsOwner: false)
     rewatch()
+    return outputOctets == 0
   }
 
   /// Begins the handshake, once the output has drained.
@@ -325,7 +338,7 @@ final class Channel {
 
   // Writing.
 
-  private func flush() {
+  private func flush(tellsOwner: Bool = true) {
     let hadOutput = outputOctets > 0
     while outputOctets > 0 {
       let transfer = output.withUnsafeBytes { octets in
@@ -347,7 +360,7 @@ final class Channel {
       socket?.shutdownWriting()
       state = .lingering
     case .shakingHands: if hadOutput, tls != nil { shakeHands() }
-    case .open: if hadOutput { owner?.channelDrained() }
+    case .open: if hadOutput && tellsOwner { owner?.channelDrained() }
     case .connecting, .lingering, .closed: break
     }
   }

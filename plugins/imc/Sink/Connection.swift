@@ -232,20 +232,29 @@ final class Connection: ChannelOwner {
     }
   }
 
-  /// Content from the job to the socket, as far as that takes it.
+  /// Content from the job to the socket, as far as that takes it; the end of the content with its last octets, in one
+  /// write, because a small write after a large one waits for the peer's delayed acknowledgement.
   private func feed() {
     var budget = Self.octetsPerTurn
-    while isFeeding, let transaction, !channel.isClosed {
-      guard channel.outputOctets <= Self.outputOctetsMax else { return }  // channelDrained goes on
+    while isFeeding, !channel.isClosed {
+      channel.cork()
+      fill(&budget)
+      guard channel.uncork() else { return }  // channelDrained goes on
+      guard budget > 0 else {
+        if isFeeding { _ = context.timer(after: 0) { [weak self] in self?.feed() } }
+        return
+      }
+    }
+  }
+
+  /// Content from the job to the channel, until that holds enough.
+  private func fill(_ budget: inout Int) {
+    while isFeeding, budget > 0, let transaction, channel.outputOctets <= Self.outputOctetsMax {
       let job = transaction.delivery.job
       guard offset < job.contentOctets else {
         isFeeding = false
         perform(smtp.finishContent())
         setDeadline(smtp.deadlineSeconds)
-        return
-      }
-      guard budget > 0 else {
-        _ = context.timer(after: 0) { [weak self] in self?.feed() }
         return
       }
       let octets = job.withPiece(from: offset) { piece -> [UInt8] in
