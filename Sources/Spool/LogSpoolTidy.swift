@@ -124,10 +124,11 @@ extension LogSpool {
       }
       done += part
     }
+    // Synced step by step, so that no commit waits for the disk to take a whole segment.
+    try io { () throws(SystemError) in try files.syncData(zeroing.spare.descriptor) }
     zeroing.zeroed += count
     blank = zeroing
     if zeroing.zeroed == zeroing.spare.octets {
-      try io { () throws(SystemError) in try files.syncData(zeroing.spare.descriptor) }
       spares.append(try admit(zeroing.spare))
       blank = nil
     }
