@@ -95,7 +95,7 @@ let package = Package(
     tests("SMTP", ["MailModel"], exclude: ["Dialogues"]), tests("InternetMessage", ["MailModel"]),
     tests("DeadLetterStore", ["MailModel", "Platform"]),
     tests("Reports", ["MailModel"]), tests("StageHost", ["MailModel", "Platform", "PipelineConfig", "Spoke"]),
-    tests("Pipeline", ["MailModel", "Platform", "Spoke", "Spool", "PipelineConfig"]), tests("Admin", ["MailModel", "JSONText", "Platform", "Pipeline"]),
+    tests("Pipeline", ["MailModel", "Platform", "Spoke", "Spool", "SpoolTesting", "PipelineConfig"]), tests("Admin", ["MailModel", "JSONText", "Platform", "Pipeline"]),
     tests("JSONText"),
     tests("IMC", ["SMTP", "MailModel"]),
     tests("AddressCheck", ["MailModel", "StageHost", "PipelineConfig"]),
