@@ -132,6 +132,8 @@ public final class LogSpool: SpoolEngine {
   var spares: [Spare] = []
   var blank: Blank?
   var retired: [RetiredDescriptor] = []
+  /// Messages copied forward since ``takeMoved()``.
+  var moved: [QueueID] = []
   /// Free octets of the file system less the reserve, as last asked, and what was taken since.
   var knownRoom: Int64 = 0
   var knownRoomAge = Int.max
@@ -269,6 +271,11 @@ public final class LogSpool: SpoolEngine {
   }
 
   public func extents(of id: QueueID) -> [ContentExtent]? { index[id]?.extents.array }
+
+  public func takeMoved() -> [(id: QueueID, extents: [ContentExtent])] {
+    defer { moved = [] }
+    return moved.compactMap { id in index[id].map { (id, $0.extents.array) } }
+  }
 
   public func descriptor(ofSegment segment: UInt32) -> Int32? { descriptors[segment] }
 

@@ -210,6 +210,7 @@ extension LogSpool {
       message: message, extents: extents, states: entry.states.array.map { $0.expanded(stages) },
       isDamageNoted: entry.isDamageNoted)
     let place = try write(copy, for: .newMail)
+    moved.append(entry.id)
     segments[victim]?.isMovedFrom = true
     return Int(place.octets) + extents.reduce(0) { $0 + Int($1.count) }
   }

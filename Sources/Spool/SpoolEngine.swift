@@ -34,8 +34,13 @@ public protocol SpoolEngine: AnyObject {
   /// Makes everything appended durable, with one sync for all of it.
   func commit() throws(SpoolError)
 
-  /// The extents of a message's content, valid until its last recipient has ended. Known after `append`.
+  /// The extents of a message's content, valid until its last recipient has ended or ``takeMoved()`` names it. Known
+  /// after `append`.
   func extents(of id: QueueID) -> [ContentExtent]?
+
+  /// Messages whose content ``tidy()`` has copied to another place since the last call, with their new extents. Whoever
+  /// was given a descriptor of the old place can go on reading there; nobody else will be for long.
+  func takeMoved() -> [(id: QueueID, extents: [ContentExtent])]
 
   /// A descriptor of a segment, open for reading, to be given to a worker. The engine keeps ownership; it stays open
   /// while a message in the segment is live. Thread: any.

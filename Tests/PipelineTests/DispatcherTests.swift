@@ -217,6 +217,19 @@ private typealias Bench = DispatcherBench
     #expect(bench.dispatcher.countLive().deferred == 1)
   }
 
+  @Test func `a job whose content was copied meanwhile is taken back, and handed over where it is now`() throws {
+    let bench = DispatcherBench()
+    bench.offer(to: ["a@one.example"])
+    let job = try #require(bench.take(Bench.filter))
+    bench.dispatcher.takeBack(job.job, bench.now)
+    let place = ContentExtent(segment: 9, offset: 64, count: 10)
+    bench.dispatcher.contentMoved(job.queueID, to: [place])
+    bench.pass(seconds: 2)
+    let again = try #require(bench.take(Bench.filter))
+    #expect(again.extents == [place] && again.attempt == 1)
+    #expect(bench.isBalanced)
+  }
+
   @Test func `a slow destination does not hold up another`() {
     let bench = DispatcherBench(jobsMax: 8, jobsPerDestinationMax: 4)
     for index in 0..<20 { bench.offer(to: ["u\(index)@slow.example"]) }

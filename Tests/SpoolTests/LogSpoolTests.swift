@@ -274,6 +274,8 @@ struct LogSpoolTests {
     }
     let moved = try #require(spool.extents(of: id(1)))
     #expect(moved != old)
+    #expect(spool.takeMoved().contains { $0.id == id(1) && $0.extents == moved })
+    #expect(spool.takeMoved().isEmpty)
     #expect(try fixture.octets(moved, of: spool) == content(1, octets: 3000))
     // The old file is unlinked at some time, and still readable by who holds it.
     for _ in 0..<10 { try spool.tidy() }

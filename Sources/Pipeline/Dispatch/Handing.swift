@@ -71,6 +71,19 @@ extension Dispatcher {
     }
   }
 
+  /// The spool has copied a message's content to another place.
+  func contentMoved(_ id: QueueID, to extents: [ContentExtent]) { messages[id]?.extents = extents }
+
+  /// A job that could not be handed over: its recipients wait a moment, and it counts as no attempt.
+  func takeBack(_ number: UInt64, _ now: Now) {
+    guard let job = jobs.removeValue(forKey: number) else { return }
+    if lanes[job.lane].trialJob == number { lanes[job.lane].trialJob = nil }
+    lanes[job.lane].jobEnded(destination: job.destination)
+    sleep(job.item.message, job.item.recipients, lane: job.lane, seconds: Self.takeBackSeconds, now)
+  }
+
+  private static let takeBackSeconds = 1.0
+
   func frame(for item: WorkItem, job: UInt64, _ lane: Int) -> JobFrame {
     let stored = item.message.stored
     var envelope = stored.envelope

@@ -7,7 +7,7 @@ public import Spool
 /// on (a filter has forwarded it) but never further back. After a crash it starts again at its durable state.
 public final class QueuedMessage {
   public let stored: StoredMessage
-  public let extents: [ContentExtent]
+  public internal(set) var extents: [ContentExtent]
   public internal(set) var states: [RecipientState]
   var places: [Place]
   public internal(set) var liveCount: Int

@@ -111,6 +111,12 @@ public final class Gateway: @unchecked Sendable {
     let isSound = committerIntake.withLock { intake in
       intake.serve(committer, idleSeconds: Self.idleSeconds) { () throws(SpoolError) in
         try engine.tidy()
+        let moved = engine.takeMoved()
+        if !moved.isEmpty {
+          _ = hub.post { hub, _ in
+            for (id, extents) in moved { hub.dispatcher.contentMoved(id, to: extents) }
+          }
+        }
         history.flush()
         hub.spoolRoom.store(engine.octetsAvailable(), ordering: .relaxed)
       }

@@ -233,7 +233,11 @@ final class Hub: @unchecked Sendable {
     guard let link = links[lane] else { return }
     if case .job(let job) = frame {
       for extent in job.extents where !link.segments.contains(extent.segment) {
-        guard let file = descriptor(extent.segment) else { continue }
+        guard let file = descriptor(extent.segment) else {
+          // The content was copied forward a moment ago, and the word of it is on its way here.
+          dispatcher.takeBack(job.job, now)
+          return
+        }
         do throws(SystemError) {
           try link.process.give(segment: extent.segment, descriptor: file)
           link.segments.insert(extent.segment)
