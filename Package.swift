@@ -83,7 +83,7 @@ let package = Package(
     .executableTarget(
       name: "interchange", dependencies: ["Admin", "Pipeline", "StageHost", "PipelineConfig"], swiftSettings: strict),
     // Plugins: they and the host meet only in include/.
-    plugin("IMC", folder: "imc", ["SMTP", "InternetMessage", "Platform", "CTLS", "CUnbound"]),
+    plugin("IMC", folder: "imc", ["SMTP", "InternetMessage", "AddressCheck", "Platform", "CTLS", "CUnbound"]),
     plugin("AddressValidator", folder: "address-validator", ["AddressCheck", "CInterchange"]),
     plugin("DeadLetter", folder: "dead-letter", ["DeadLetterStore", "Platform", "CInterchange"]),
     plugin("ExampleSwift", folder: "examples/swift", []),
@@ -97,7 +97,7 @@ let package = Package(
     tests("Reports", ["MailModel"]), tests("StageHost", ["MailModel", "Platform", "PipelineConfig", "Spoke"]),
     tests("Pipeline", ["MailModel", "Platform", "Spoke", "Spool", "SpoolTesting", "PipelineConfig"]), tests("Admin", ["MailModel", "JSONText", "Platform", "Pipeline"]),
     tests("JSONText"),
-    tests("IMC", ["SMTP", "MailModel"]),
+    tests("IMC", ["SMTP", "MailModel", "Platform", "CInterchange"]),
     tests("AddressCheck", ["MailModel", "StageHost", "PipelineConfig"]),
     .executableTarget(
       name: "RingPeer", dependencies: ["Ring", "Platform", "MailModel"], path: "Tests/RingPeer", swiftSettings: strict),

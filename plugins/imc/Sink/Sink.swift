@@ -3,6 +3,7 @@
 // A job is cut into transactions: one for each destination, and more where a destination has more recipients than
 // recipients_per_transaction. The job is finished when every recipient has its answer.
 
+internal import AddressCheck
 internal import MailModel
 internal import Platform
 internal import SMTP
@@ -110,11 +111,14 @@ final class Sink: Stage {
         return .success(.literal(address))
       case .general: break
       case nil:
-        guard parsed.domain.utf8.allSatisfy({ $0 < 0x80 }) else {
-          let line = "an internationalised domain must be given in its ASCII form"
-          return .failure(Refusal(status: DeliveryStatus(.badDestinationSystem, line)))
+        guard parsed.domain.utf8.contains(where: { $0 >= 0x80 }) else {
+          return .success(.domain(parsed.domain.lowercased()))
         }
-        return .success(.domain(parsed.domain.lowercased()))
+        do throws(InternationalDomain.Failure) {
+          return .success(.domain(try InternationalDomain.toASCII(parsed.domain)))
+        } catch {
+          return .failure(Refusal(status: DeliveryStatus(.badDestinationSystem, "not a domain: \(error.text)")))
+        }
       }
       return .failure(Refusal(status: DeliveryStatus(.unableToRoute, "no way to this kind of address literal")))
     } catch {
