@@ -160,6 +160,20 @@ public enum ThisProcess {
     guard cplatform_prctl(PR_SET_NO_NEW_PRIVS, 1) == 0 else { throw .last("prctl") }
   }
 
+  /// The lines `NAME=value` of the environment whose names are listed, or start with a listed name that ends in `_`.
+  public static func environment(of names: Set<String>) -> [String] {
+    var lines: [String] = []
+    var next = environ
+    while let line = next.pointee {
+      let text = String(cString: line)
+      let name = text.prefix { $0 != "=" }
+      let prefix = name.firstIndex(of: "_").map { name[...$0] } ?? name
+      if names.contains(String(name)) || names.contains(String(prefix)) { lines.append(text) }
+      next += 1
+    }
+    return lines
+  }
+
   /// A write to a closed connection is an error and not the end of the process.
   public static func ignoreBrokenPipes() { _ = Glibc.signal(SIGPIPE, SIG_IGN) }
 

@@ -179,7 +179,9 @@ extension ix_answer {
       else { throw .invalid("status \(status_class).\(status_subject).\(status_detail)") }
       code = said
     }
-    guard required == nil || code.class == required else { throw .invalid("status \(code) in an answer of kind \(kind)") }
+    guard required == nil || code.class == required else {
+      throw .invalid("status \(code) in an answer of kind \(kind)")
+    }
     let line = try Handed.statusText(text, octetsMax: Limits.statusTextOctetsMax) ?? ""
     var remote: RemoteReply?
     if let host = try Handed.statusText(remote_host, octetsMax: 255) {

@@ -15,7 +15,9 @@ extension HostTables {
         return children[index].node.pointer
       },
       key: { node, index in
-        guard let children = ConfigTreeNode.of(node)?.children, children.indices.contains(index) else { return ix_text.absent }
+        guard let children = ConfigTreeNode.of(node)?.children, children.indices.contains(index) else {
+          return ix_text.absent
+        }
         return children[index].key
       },
       text: { ConfigTreeNode.of($0)?.text ?? $1 },
@@ -74,7 +76,11 @@ extension StageRunner {
       }
       guard ledger.count(name, value, isGauge: isGauge) else { throw .invalid("too many names: \(name)") }
     } catch {
-      if case .invalid(let line) = error { breach("metrics", line) } else { breach("metrics", "a name that is too long") }
+      if case .invalid(let line) = error {
+        breach("metrics", line)
+      } else {
+        breach("metrics", "a name that is too long")
+      }
     }
   }
 }

@@ -41,21 +41,21 @@ enum HostBlock {
   }
 }
 
-private let hostGetExtension:
-  @convention(c) (UnsafePointer<ix_host>?, UnsafePointer<CChar>?) -> UnsafeRawPointer? = { _, id in
-    guard let id else { return nil }
-    switch String(cString: id) {
-    case IX_JOB: return UnsafeRawPointer(HostTables.job)
-    case IX_DRAFT: return UnsafeRawPointer(HostTables.draft)
-    case IX_INGEST: return UnsafeRawPointer(HostTables.ingest)
-    case IX_LOOP: return UnsafeRawPointer(HostTables.loop)
-    case IX_CONFIG: return UnsafeRawPointer(HostTables.config)
-    case IX_DIAGNOSTICS: return UnsafeRawPointer(HostTables.diagnostics)
-    case IX_LOG: return UnsafeRawPointer(HostTables.log)
-    case IX_METRICS: return UnsafeRawPointer(HostTables.metrics)
-    default: return nil
-    }
+private let hostGetExtension: @convention(c) (UnsafePointer<ix_host>?, UnsafePointer<CChar>?) -> UnsafeRawPointer? = {
+  _, id in
+  guard let id else { return nil }
+  switch String(cString: id) {
+  case IX_JOB: return UnsafeRawPointer(HostTables.job)
+  case IX_DRAFT: return UnsafeRawPointer(HostTables.draft)
+  case IX_INGEST: return UnsafeRawPointer(HostTables.ingest)
+  case IX_LOOP: return UnsafeRawPointer(HostTables.loop)
+  case IX_CONFIG: return UnsafeRawPointer(HostTables.config)
+  case IX_DIAGNOSTICS: return UnsafeRawPointer(HostTables.diagnostics)
+  case IX_LOG: return UnsafeRawPointer(HostTables.log)
+  case IX_METRICS: return UnsafeRawPointer(HostTables.metrics)
+  default: return nil
   }
+}
 
 /// The tables of interchange.h, one of each for the life of the process.
 enum HostTables {

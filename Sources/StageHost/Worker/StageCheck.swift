@@ -51,7 +51,7 @@ public enum StageCheck {
       if sleeps(spoke) { try loop.runOnce() }
     }
     read(spoke, file: setup.stage.config.mark.file, into: &finding)
-    if isLate { finding.failure = "the stage did not judge its configuration within \(Int(secondsMax)) s" }
+    if isLate { finding.failure = "the stage did not judge its configuration within \(secondsMax) s" }
     if finding.failure == nil { finding.failure = end?.failure }
     return finding
   }

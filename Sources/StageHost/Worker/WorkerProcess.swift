@@ -13,6 +13,16 @@ public final class WorkerProcess {
   private var outbox: [(message: [UInt8], file: OwnedFile?)] = []
   private var killTimer: (loop: EventLoop, timer: TimerNumber)?
 
+  /// What a worker has of the host's environment: not the secrets that `${env:NAME}` takes from it for other stages.
+  private static let environmentNames: Set<String> = [
+    "PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_", "LD_LIBRARY_PATH", "LOCALDOMAIN", "RES_OPTIONS", "OPENSSL_CONF",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "ASAN_", "TSAN_", "UBSAN_", "LLVM_", "MALLOC_",
+  ]
+
+  /// A crash ends the process, at once and without its memory, which holds messages, being printed to a log: Swift's
+  /// backtraces would do that, and return from a raised signal as if nothing had been.
+  private static let noBacktrace = "SWIFT_BACKTRACE=enable=no"
+
   private final class OwnedFile {
     let file: FileDescriptor
     init(_ file: consuming FileDescriptor) { self.file = file }
@@ -58,6 +68,7 @@ public final class WorkerProcess {
     let input = FileDescriptor(owning: nothing)
     process = try ChildProcess(
       executable: executable, arguments: ["interchange", "worker", setup.stage.instanceID],
+      environment: ThisProcess.environment(of: Self.environmentNames) + [Self.noBacktrace],
       descriptors: [0: input.rawValue, 1: standardError, 2: standardError, 3: theirs.rawValue])
   }
 
