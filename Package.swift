@@ -94,7 +94,7 @@ let package = Package(
     tests("Spoke", ["MailModel", "Platform", "Ring"]),
     tests("SMTP", ["MailModel"], exclude: ["Dialogues"]), tests("InternetMessage", ["MailModel"]),
     tests("DeadLetterStore", ["MailModel", "Platform"]),
-    tests("Reports", ["MailModel"]), tests("StageHost", ["MailModel", "Platform", "PipelineConfig", "Spoke"]),
+    tests("Reports", ["MailModel"]), tests("StageHost", ["MailModel", "Platform", "PipelineConfig", "Spoke", "StageKit", "CInterchange"]),
     tests("Pipeline", ["MailModel", "Platform", "Spoke", "Spool", "SpoolTesting", "PipelineConfig"]), tests("Admin", ["MailModel", "JSONText", "Platform", "Pipeline"]),
     tests("JSONText"),
     tests("IMC", ["SMTP", "MailModel", "Platform", "CInterchange"]),
