@@ -128,6 +128,7 @@ import Testing
     let block = [UInt8](repeating: 1, count: SpokeRegion.chunkOctets)
     var drafts: [Draft] = []
     var served: [Int] = []
+    var newcomer: Draft?
     fixture.script.start = { context throws(StageFailure) in
       guard let first = context.makeDraft() else { throw .failed("no draft") }
       guard first.write(block) == .taken, first.write(block) == .taken else { throw .failed("no room") }
@@ -138,13 +139,21 @@ import Testing
         draft.onRoom {
           served.append(index)
           #expect(draft.write(block) == .taken)
+          guard index == 0 else { return }
+          // A chunk is left, and it is not the newcomer's.
+          newcomer = context.makeDraft()
+          #expect(newcomer?.write(block) == .noRoom)
         }
       }
       drafts.append(first)
     }
-    fixture.script.stop = { drafts = [] }
+    fixture.script.stop = {
+      drafts = []
+      newcomer = nil
+    }
     try fixture.start()
     try fixture.ready()
+    try fixture.nextPieces(atLeast: 2)
     fixture.takesPieces = true
     while fixture.contents.count < 21 {
       fixture.host.awake()

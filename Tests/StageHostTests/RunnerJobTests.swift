@@ -255,21 +255,22 @@ import Testing
 
   @Test func `a stopping instance waits for a job that another thread finishes`() throws {
     let fixture = try RunnerFixture(.filter)
-    var held: Job?
-    fixture.script.submit = { _, job in held = job }
-    fixture.script.stop = {
-      guard let job = held else { return }
-      held = nil
-      _ = try? Platform.Thread.start(name: "finisher") {
-        job.answerRest(.forward(port: 0))
-        job.finish()
-      }
-    }
+    let held = Mutex<Job?>(nil)
+    fixture.script.submit = { _, job in held.withLock { $0 = job } }
     fixture.setup.stopSeconds = 1000
     try fixture.start()
     try fixture.ready()
     try fixture.job(1)
     try fixture.send(.stop)
+    try fixture.send(.askHealth)
+    #expect(try fixture.next() == .health(nil))
+    // The stop has been seen: nothing but this keeps the instance, whose thread has nothing to do.
+    let job = held.withLock { job in
+      defer { job = nil }
+      return job
+    }
+    job?.answerRest(.forward(port: 0))
+    job?.finish()
     #expect(try fixture.outcome().answers == [.answered(.forward(port: 0))])
     #expect(try fixture.next() == .stopped)
     #expect(fixture.stage?.join() == .stopped)
