@@ -83,6 +83,11 @@ public import Synchronization
   @inlinable @inline(__always)
   public func slot(_ index: Int) -> UnsafeRawPointer {
     assert(index >= 0 && index < known, "slot not available")
+    return address(index)
+  }
+
+  @inlinable @inline(__always)
+  func address(_ index: Int) -> UnsafeRawPointer {
     // SAFETY: masked, so within the slots for any index.
     return UnsafeRawPointer(slots)
       + Int(truncatingIfNeeded: ((position &+ UInt64(truncatingIfNeeded: index)) & (slotCount &- 1)) &* 64)
@@ -92,6 +97,10 @@ public import Synchronization
   @inlinable @inline(__always)
   public mutating func release(_ count: Int) {
     precondition(count >= 0 && count <= known, "released more than was available")
+    // SAFETY: a hint, for slots that are published and so this side's.
+    for index in 0..<max(0, min(count, known &- Prefetch.slots)) {
+      cplatform_prefetch(address(index &+ Prefetch.slots))
+    }
     position &+= UInt64(truncatingIfNeeded: count)
     // ORDERING: release pairs with the acquire in RingProducer.refresh: the slots are read before they are free.
     RingMemory.word(base, RingMemory.headOffset).pointee.store(position, ordering: .releasing)

@@ -81,6 +81,11 @@ public import Synchronization
   @inlinable @inline(__always)
   public func slot(_ index: Int) -> UnsafeMutableRawPointer {
     assert(index >= 0 && index < known, "slot not claimed")
+    return address(index)
+  }
+
+  @inlinable @inline(__always)
+  func address(_ index: Int) -> UnsafeMutableRawPointer {
     // SAFETY: masked, so within the slots for any index.
     return slots
       + Int(truncatingIfNeeded: ((position &+ UInt64(truncatingIfNeeded: index)) & (slotCount &- 1)) &* 64)
@@ -90,6 +95,10 @@ public import Synchronization
   @inlinable @inline(__always)
   public mutating func publish(_ count: Int) {
     precondition(count >= 0 && count <= known, "published more than was claimed")
+    // SAFETY: a hint, for slots that are free and so this side's.
+    for index in 0..<max(0, min(count, known &- Prefetch.slots)) {
+      cplatform_prefetch_to_write(address(index &+ Prefetch.slots))
+    }
     position &+= UInt64(truncatingIfNeeded: count)
     // ORDERING: release pairs with the acquire in RingConsumer.refresh: the slots are written before they are seen.
     RingMemory.word(base, RingMemory.tailOffset).pointee.store(position, ordering: .releasing)

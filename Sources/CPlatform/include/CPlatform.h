@@ -62,4 +62,15 @@ static inline void cplatform_pause(void) {
 #endif
 }
 
+// Fetch a cache line ahead of reading it, or ahead of writing it (taking it from the core that has it). Hints: any
+// address may be given.
+static inline void cplatform_prefetch(const void *line) { __builtin_prefetch(line, 0, 3); }
+static inline void cplatform_prefetch_to_write(void *line) {
+#if defined(__x86_64__)
+  __asm__ volatile("prefetchw %0" : : "m"(*(const char *)line));
+#else
+  __builtin_prefetch(line, 1, 3);
+#endif
+}
+
 #endif
