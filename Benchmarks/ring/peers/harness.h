@@ -70,7 +70,7 @@ static void *run_job(void *argument) {
 }
 
 // Runs `other` on core 0 in a thread or a process while `own` runs on core 1 here.
-static inline void run_both(int processes, struct job *other, struct job *own, const volatile int *started) {
+static inline void run_both(int processes, struct job *other, struct job *own) {
   pthread_t thread;
   pid_t child = 0;
   if (processes) {
@@ -83,7 +83,6 @@ static inline void run_both(int processes, struct job *other, struct job *own, c
     exit(2);
   }
   pin(1);
-  (void)started;
   own->run(own->peer, own->batch, own->count);
   if (processes)
     waitpid(child, NULL, 0);
@@ -97,7 +96,7 @@ static inline void measure_stream(const char *name, int processes, void *peer, p
                                   uint64_t count) {
   struct job producer = {produce, peer, batch, count}, consumer = {consume, peer, batch, count};
   int64_t start = nanoseconds();
-  run_both(processes, &producer, &consumer, NULL);
+  run_both(processes, &producer, &consumer);
   double seconds = (double)(nanoseconds() - start) / 1e9;
   if (consumed != expected_sum(count)) {
     fprintf(stderr, "%s: wrong sum\n", name);
@@ -115,7 +114,7 @@ static int compare_trips(const void *left, const void *right) {
 static inline void measure_ping(const char *name, int processes, void *pair, part answer, part call, uint64_t count) {
   trips = (int64_t *)malloc(count * sizeof *trips);
   struct job other = {answer, pair, 1, count}, own = {call, pair, 1, count};
-  run_both(processes, &other, &own, NULL);
+  run_both(processes, &other, &own);
   qsort(trips, count, sizeof *trips, compare_trips);
   printf("ping\t%s\t%s\t%ld\t%ld\n", name, processes ? "processes" : "threads", (long)trips[count / 2],
          (long)trips[count * 99 / 100]);
