@@ -94,3 +94,12 @@ ssize_t cplatform_receive_fd(int socket, void *octets, size_t count, int *fd) {
 int cplatform_spawn_close_from(posix_spawn_file_actions_t *actions, int first) {
   return posix_spawn_file_actions_addclosefrom_np(actions, first);
 }
+
+int cplatform_peer(int socket, uint32_t *user, int32_t *process) {
+  struct ucred credentials;
+  socklen_t length = sizeof credentials;
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) return -1;
+  *user = credentials.uid;
+  *process = credentials.pid;
+  return 0;
+}

@@ -28,6 +28,9 @@ int cplatform_prctl(int option, unsigned long argument);
 // The next waiting connection, closed on exec, never blocking; its address at `address` when that is not NULL.
 int cplatform_accept(int socket, struct sockaddr *address, socklen_t *length);
 
+// Who is at the other end of a local socket (SO_PEERCRED). 0, or -1 with errno.
+int cplatform_peer(int socket, uint32_t *user, int32_t *process);
+
 // futex(2) on a word that other processes may share. `timeout_ns` < 0 waits without limit.
 // Wait returns 0 when woken or when *word != expected, -1 with ETIMEDOUT or EINTR.
 int cplatform_futex_wait(uint32_t *word, uint32_t expected, int64_t timeout_ns);

@@ -26,15 +26,16 @@ extension Dispatcher {
   }
 
   /// Carries an order out, or with `isDryRun` only counts; nil when there is no such message. The answer to `done` comes
-  /// when the change is durable; not at all when nothing changes.
+  /// when the change is durable; not at all when nothing changes. `isChosen` says which recipients it is about.
   public func order(
-    _ order: Order, _ id: QueueID, isDryRun: Bool, _ now: Now,
+    _ order: Order, _ id: QueueID, isDryRun: Bool,
+    among isChosen: (QueuedMessage, Int) -> Bool = { _, _ in true }, _ now: Now,
     done: @escaping (Result<[QueueID], SpoolError>) -> Void = { _ in }
   ) -> OrderCount? {
     guard let message = messages[id] else { return nil }
     var count = OrderCount()
     var chosen: [Int] = []
-    for (recipient, place) in message.places.enumerated() {
+    for (recipient, place) in message.places.enumerated() where place != .ended && isChosen(message, recipient) {
       switch place {
       case .active, .settling: count.busy += 1
       case .waiting:

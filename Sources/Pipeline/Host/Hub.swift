@@ -27,6 +27,8 @@ final class Hub: @unchecked Sendable {
   private(set) var links: [Int: StageLink] = [:]
   private var lastLink: UInt64 = 0
   private var starts: [Int: StartThrottle] = [:]
+  /// Times that each lane's stage was started.
+  private(set) var startCounts: [Int: Int] = [:]
   private(set) var metrics: [String: Int64] = [:]
   private(set) var recentWorkAt: MonotonicTime
   private(set) var phase = Phase.running
@@ -257,6 +259,7 @@ final class Hub: @unchecked Sendable {
     guard phase == .running, links[lane] == nil else { return }
     lastLink += 1
     let number = lastLink
+    startCounts[lane, default: 0] += 1
     let plan = dispatcher.plan.lanes[lane]
     do {
       let region = try SpokeRegion(
