@@ -4,6 +4,8 @@ public enum CommandLineInterface {
   static let verbs: [Verb] = [
     .run, .check, .schema, .graph,
     .stageList, .stageShow,
+    .queueList, .queueShow, .queueHold, .queueRelease, .queueRetry, .queueDelete, .queueShape,
+    .trace, .ledger, .inject, .status, .health,
     .version, .help,
   ]
 

@@ -1,6 +1,7 @@
 internal import Glibc
 internal import Pipeline
 internal import PipelineConfig
+internal import Platform
 
 extension Verb {
   static let run = Verb(
@@ -30,7 +31,23 @@ extension Verb {
     }
     let gateway: Gateway
     do throws(GatewayError) { gateway = try Gateway(pipeline, log: log) } catch { return refuse("\(error)") }
+    let socket = pipeline.file.admin.socket
+    let server: AdminServer
+    do throws(AdminFailure) {
+      server = try AdminServer(path: socket, GatewayResponder(control: GatewayControl(gateway))) {
+        log.write(.info, stage: nil, nil, $0)
+      }
+    } catch { return refuse(error.text) }
+    do throws(SystemError) { try server.start() } catch { return refuse("\(error)") }
+    defer { server.stop() }
     log.write(.info, stage: nil, nil, "interchange \(Version.text) runs \(pipeline.file.path) as \(pipeline.file.node)")
+    if let source = pipeline.graph.nodes.first(where: { $0.role == .source }) {
+      let node = pipeline.file.node
+      log.write(
+        .info, stage: nil, nil,
+        "try: printf 'Subject: hello\\n\\nhello\\n' | interchange inject - --at \(source.id) --from you@\(node) --to you@\(node)"
+      )
+    }
     if let reason = gateway.run() {
       log.write(.error, stage: nil, nil, "ended: \(reason)")
       return .failed
