@@ -133,7 +133,8 @@ public struct Endpoint: Hashable, Sendable {
       return
     }
     let digits = rest.dropFirst()
-    guard rest.first == ":", (1...5).contains(digits.utf8.count), digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
+    guard rest.first == ":", (1...5).contains(digits.utf8.count),
+      digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
       let port = UInt16(digits)
     else { return nil }
     self.init(host: String(host), port: port)

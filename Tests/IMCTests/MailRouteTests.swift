@@ -40,9 +40,12 @@ import Testing
     Case("none that can be read", [], .unusable),
     Case("own is best", [(10, "gw"), (20, "b")], own: ["gw"], .loopsBack),
     Case("own is the only one", [(10, "gw")], own: ["gw"], .loopsBack),
-    Case("own and its equals and worse are dropped", [(10, "a"), (20, "gw"), (20, "b"), (30, "c")], own: ["gw"],
+    Case(
+      "own and its equals and worse are dropped", [(10, "a"), (20, "gw"), (20, "b"), (30, "c")], own: ["gw"],
       .hosts([MailExchange(10, "a")])),
-    Case("a name that ends as ours is another's", [(10, "xgw"), (20, "gw")], own: ["gw"], .hosts([MailExchange(10, "xgw")])),
+    Case(
+      "a name that ends as ours is another's", [(10, "xgw"), (20, "gw")], own: ["gw"], .hosts([MailExchange(10, "xgw")])
+    ),
   ]
 
   @Test(arguments: cases) func `a route is chosen by preference, and never to ourselves`(item: Case) {
@@ -63,11 +66,12 @@ import Testing
     #expect(second == ["a", "b", "c"])
   }
 
-  @Test(arguments: [
-    ([0, 10, 2, 0x4D, 0x58, 1, 0x65, 0], MailExchange(10, "mx.e")), ([0, 0, 0], MailExchange(0, "")),
-    ([0, 10], nil), ([0, 10, 2, 0x4D, 0x58], nil), ([0, 10, 0xC0, 0x0C], nil), ([0, 10, 1, 0x0A, 0], nil),
-    ([0, 10, 1, 0x61, 0, 0], nil), ([], nil), ([0, 10, 63, 1], nil),
-  ] as [([UInt8], MailExchange?)])
+  @Test(
+    arguments: [
+      ([0, 10, 2, 0x4D, 0x58, 1, 0x65, 0], MailExchange(10, "mx.e")), ([0, 0, 0], MailExchange(0, "")),
+      ([0, 10], nil), ([0, 10, 2, 0x4D, 0x58], nil), ([0, 10, 0xC0, 0x0C], nil), ([0, 10, 1, 0x0A, 0], nil),
+      ([0, 10, 1, 0x61, 0, 0], nil), ([], nil), ([0, 10, 63, 1], nil),
+    ] as [([UInt8], MailExchange?)])
   func `RDATA is read strictly`(rdata: [UInt8], record: MailExchange?) {
     #expect(MailExchange(rdata: rdata) == record)
   }

@@ -107,7 +107,8 @@ final class TestJob {
       return IX_INVALID
     }
     answers[recipient] = TestAnswer(
-      kind: raw.kind, code: "\(raw.status_class).\(raw.status_subject).\(raw.status_detail)", text: swift(raw.text) ?? "",
+      kind: raw.kind, code: "\(raw.status_class).\(raw.status_subject).\(raw.status_detail)",
+      text: swift(raw.text) ?? "",
       remoteHost: swift(raw.remote_host), remoteText: swift(raw.remote_text), retryAfter: raw.retry_after)
     return IX_OK
   }
@@ -152,6 +153,8 @@ final class LoopHost {
   /// Octets that drafts may still take.
   var room = Int.max
   var refusesDrafts = false
+  /// Timers of half a second and more never fire: nothing may depend on the tick that is not about time.
+  var stopsTicking = false
   /// Seconds by which this host's monotonic clock is ahead.
   var clockAheadSeconds = 0.0
   private(set) var logs: [String] = []
@@ -335,7 +338,8 @@ private func jobFunctions() -> ix_job_functions {
     let test = TestJob.of(job)
     let start = Int(offset)
     out.pointee = ix_span(
-      octets: test.storage.baseAddress?.advanced(by: start), count: max(0, min(test.pieceOctets, test.content.count - start)))
+      octets: test.storage.baseAddress?.advanced(by: start),
+      count: max(0, min(test.pieceOctets, test.content.count - start)))
     return IX_OK
   }
   table.answer = { job, recipient, answer in
@@ -425,7 +429,8 @@ private func loopFunctions() -> ix_loop_functions {
     unwatch: { host, descriptor in if let host { LoopHost.of(host).loop.unwatch(descriptor) } },
     timer: { host, seconds, fire, user in
       guard let host, let fire else { return 0 }
-      return LoopHost.of(host).loop.timer(afterSeconds: seconds) { fire(user) }.rawValue
+      let never = LoopHost.of(host).stopsTicking && seconds >= 0.5
+      return LoopHost.of(host).loop.timer(afterSeconds: never ? 1e6 : seconds) { fire(user) }.rawValue
     },
     cancel_timer: { host, number in
       guard let host else { return false }

@@ -8,26 +8,23 @@ import Platform
 final class OpenSSLClient {
   private let engine: TLSEngine
   private let listener: TCPSocket
-  private let process = Process()
+  private let process: ChildProcess
+  /// What it reads from, so that it does not end by itself.
+  private let input = Pipe()
 
   init(_ options: String, server engine: TLSEngine) throws {
     self.engine = engine
     guard let loopback = SocketAddress("127.0.0.1", port: 0) else { throw SystemError("loopback", errno: EINVAL) }
     listener = try TCPSocket.listening(on: loopback)
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
     // Security level 0, so that it is the server that refuses what is old.
-    process.arguments =
-      ["s_client", "-connect", "\(try listener.localAddress())", "-cipher", "DEFAULT@SECLEVEL=0"]
+    let arguments =
+      ["openssl", "s_client", "-connect", "\(try listener.localAddress())", "-cipher", "DEFAULT@SECLEVEL=0"]
       + options.split(separator: " ").map(String.init)
-    process.standardOutput = FileHandle.nullDevice
-    process.standardError = FileHandle.nullDevice
-    process.standardInput = Pipe()
-    try process.run()
-  }
-
-  deinit {
-    process.terminate()
-    process.waitUntilExit()
+    let file = try nullDevice()
+    let null = file.fileDescriptor
+    process = try ChildProcess(
+      executable: "/usr/bin/openssl", arguments: arguments,
+      descriptors: [0: input.fileHandleForReading.fileDescriptor, 1: null, 2: null])
   }
 
   func shakesHands() throws -> Bool {

@@ -1,4 +1,5 @@
 import Foundation
+import Platform
 
 /// Certificates made for one test run by openssl(1), in a directory of their own: an authority, a chain for mx.example,
 /// 127.0.0.1 and gw.example under it, and an authority that has nothing to do with either.
@@ -15,11 +16,7 @@ enum TestCertificates {
       printf 'subjectAltName=DNS:mx.example,DNS:gw.example,IP:127.0.0.1' > san
       openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -days 2 -extfile san -out server.pem
       """
-    let shell = Process()
-    shell.executableURL = URL(fileURLWithPath: "/bin/sh")
-    shell.arguments = ["-c", script]
-    try? shell.run()
-    shell.waitUntilExit()
+    _ = try? ChildProcess(executable: "/bin/sh", arguments: ["sh", "-c", script]).wait()
     return path
   }()
 

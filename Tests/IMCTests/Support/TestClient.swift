@@ -91,7 +91,9 @@ final class TestClient {
         return
       }
       _ = buffer.withUnsafeBytes { tls.feed(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
-      while case .octets(let count) = buffer.withUnsafeMutableBytes({ tls.read(into: $0) }) { input += buffer[..<count] }
+      while case .octets(let count) = buffer.withUnsafeMutableBytes({ tls.read(into: $0) }) {
+        input += buffer[..<count]
+      }
     case .wouldBlock: break
     case .end: isAtEnd = true
     case .failed:

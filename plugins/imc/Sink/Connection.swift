@@ -36,6 +36,7 @@ final class Connection: ChannelOwner {
   private var offset: UInt64 = 0
   private var isFeeding = false
   private(set) var isConnected = false
+  private var isShakingHands = false
   private var isOver = false
   private var wasReady = false
   private var deadline: Int64
@@ -120,6 +121,8 @@ final class Connection: ChannelOwner {
       quit()
     } else if smtp.isClosed {
       over()
+    } else if isShakingHands {
+      perform(smtp.tlsFailed("timeout"))
     } else {
       perform(smtp.timeout())
     }
@@ -145,6 +148,7 @@ final class Connection: ChannelOwner {
   }
 
   func channelSecured(_ failure: TLSError?) {
+    isShakingHands = false
     if let failure {
       context.log(.info, "TLS with \(target.host)[\(target.address)] failed: \(failure)")
       context.count("tls.failed")
@@ -156,7 +160,8 @@ final class Connection: ChannelOwner {
 
   func channelEnded(_ end: ChannelEnd) {
     if isConnected {
-      perform(smtp.connectionClosed())
+      // Many a server that cannot do TLS just hangs up.
+      perform(isShakingHands ? smtp.tlsFailed(end.description) : smtp.connectionClosed())
       over()
     } else {
       switch end {
@@ -226,8 +231,10 @@ final class Connection: ChannelOwner {
       return
     }
     do throws(TLSError) {
+      isShakingHands = true
       channel.startTLS(try TLSEngine(tls, serverName: settings.verifiedName ?? target.host))
     } catch {
+      isShakingHands = false
       perform(smtp.tlsFailed(error.description))
     }
   }

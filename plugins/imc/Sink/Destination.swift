@@ -157,7 +157,8 @@ final class Destination: ConnectionOwner {
         if next.targets == nil {
           guard now < routeUntil else {
             findRoute()
-            return
+            if isFindingRoute { return }
+            continue  // an address needs no look-up, and the answer is there already
           }
           next.targets = route
         }

@@ -53,7 +53,9 @@ struct SourceSettings {
       let endpoint = Endpoint(text)
       if let address = endpoint?.address {
         listen.append(address)
-      } else if let endpoint, endpoint.host == "localhost", let address = SocketAddress("127.0.0.1", port: endpoint.port) {
+      } else if let endpoint, endpoint.host == "localhost",
+        let address = SocketAddress("127.0.0.1", port: endpoint.port)
+      {
         listen.append(address)
       } else {
         context.complain(.error, at: element, "\"\(text)\" is no address and port; names are not looked up here")

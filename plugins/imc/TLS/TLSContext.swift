@@ -59,6 +59,7 @@ struct TLSError: Error, Equatable, CustomStringConvertible {
   static func last(_ what: String) -> TLSError {
     var line = [CChar](repeating: 0, count: 256)
     guard ctls_last_error(&line, line.count) == 1 else { return TLSError(what) }
-    return TLSError("\(what): \(String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self))")
+    return TLSError(
+      "\(what): \(String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self))")
   }
 }
