@@ -8,6 +8,8 @@ struct FrameReceiver: ~Copyable {
   private var consumer: RingConsumer
   private var partial: [UInt8] = []
   private var partialKind: UInt16?
+  /// Slots were given back since the other side was last asked whether it waits for room.
+  private var hasReleased = false
 
   /// An envelope, the extents of its content, and some room.
   static let frameOctetsMax = Limits.envelopeOctetsMax + (64 << 20)
@@ -37,6 +39,7 @@ struct FrameReceiver: ~Copyable {
           count = octets
         }
         consumer.release(slots)
+        hasReleased = true
         return (kind, payload)
       }
       partial.append(contentsOf: repeatElement(0, count: octets))
@@ -45,6 +48,7 @@ struct FrameReceiver: ~Copyable {
           offsetOctets: FrameSender.headerOctets, into: UnsafeMutableRawBufferPointer(rebasing: buffer[start...]))
       }
       consumer.release(slots)
+      hasReleased = true
       partialKind = kind
       if !hasMore {
         defer {
@@ -61,7 +65,11 @@ struct FrameReceiver: ~Copyable {
   }
 
   /// After receiving: whether the other side waits for room and wants its doorbell rung.
-  mutating func takeWakeRequest() -> Bool { consumer.takeWakeRequest() }
+  mutating func takeWakeRequest() -> Bool {
+    guard hasReleased else { return false }
+    hasReleased = false
+    return consumer.takeWakeRequest()
+  }
 
   /// False when there is something to read after all.
   mutating func prepareToSleep() throws(SpokeError) -> Bool {

@@ -12,6 +12,8 @@ struct FrameSender: ~Copyable {
   private var outbox: [Frame] = []
   /// Frames at the front of the outbox that are gone, removed when half of it is.
   private var outboxStart = 0
+  /// Something was published since the other side was last asked whether it sleeps.
+  private var hasPublished = false
 
   private struct Frame {
     let kind: UInt16
@@ -66,6 +68,7 @@ struct FrameSender: ~Copyable {
           from: UnsafeRawBufferPointer(rebasing: payload[frame.sent..<frame.sent + octets]))
       }
       producer.publish(slots)
+      hasPublished = true
       frame.sent += octets
     } while frame.sent < frame.payload.count
     return true
@@ -75,8 +78,13 @@ struct FrameSender: ~Copyable {
     (octets + headerOctets + RingMemory.slotOctets - 1) / RingMemory.slotOctets
   }
 
-  /// After sending: whether the other side sleeps and wants its doorbell rung.
-  mutating func takeWakeRequest() -> Bool { producer.takeWakeRequest() }
+  /// After sending: whether the other side sleeps and wants its doorbell rung. Nothing sent, nobody woken: a sleeper
+  /// must not be fetched from its sleep because this side has read something.
+  mutating func takeWakeRequest() -> Bool {
+    guard hasPublished else { return false }
+    hasPublished = false
+    return producer.takeWakeRequest()
+  }
 
   /// Before this side sleeps: asks to be woken when there is room for what waits. False when there is room already.
   mutating func prepareToSleep() throws(RingError) -> Bool {

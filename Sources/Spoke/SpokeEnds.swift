@@ -12,7 +12,6 @@ public final class SpokeHostEnd {
   private var receiver: FrameReceiver
   /// The stage's doorbell. Borrowed: whoever made it outlives this end.
   private let stageBell: Int32
-  private var hasWork = false
 
   public init(_ region: SpokeRegion, stageBell: Int32) throws(SpokeError) {
     self.region = region
@@ -26,26 +25,19 @@ public final class SpokeHostEnd {
   public func send(_ frame: DownFrame) throws(SpokeError) {
     let (kind, payload) = frame.encode()
     do throws(RingError) { try sender.send(kind: kind, payload: payload) } catch { throw .corrupt }
-    hasWork = true
   }
 
   /// The next frame from the stage, or nil.
   public func receive() throws(SpokeError) -> UpFrame? {
     guard let (kind, payload) = try receiver.next() else { return nil }
-    hasWork = true
     do throws(WireCodingError) { return try UpFrame(kind: kind, payload: payload) } catch { throw .frame("\(error)") }
   }
 
   /// After a round of receiving and sending: sends what had no room, wakes the stage where it waits.
   public func endCycle() throws(SpokeError) {
     do throws(RingError) {
-      if sender.isBlocked {
-        try sender.flush()
-        hasWork = true
-      }
+      try sender.flush()
     } catch { throw .corrupt }
-    guard hasWork else { return }
-    hasWork = false
     let wantsFrames = sender.takeWakeRequest()
     let wantsRoom = receiver.takeWakeRequest()
     if wantsFrames || wantsRoom { ring(stageBell) }

@@ -7,6 +7,8 @@ public final class Draft: @unchecked Sendable {
   // SAFETY: the host keeps the draft until it is given away or discarded; `raw` is nil after that.
   private var raw: OpaquePointer?
   private let context: StageContext
+  /// Lent to the host while it may call it, which it does not after the draft is given away.
+  private var room: CallBox?
 
   init(_ raw: OpaquePointer, _ context: StageContext) {
     self.raw = raw
@@ -121,9 +123,11 @@ public final class Draft: @unchecked Sendable {
   /// Calls `room` on the stage thread when a write that found no room may be tried again.
   public func onRoom(_ room: @escaping () -> Void) {
     guard let raw else { return }
-    let box = Unmanaged.passRetained(CallBox(room))
+    let box = CallBox(room)
+    self.room = box
     functions.on_room(
-      raw, { user in user.map { Unmanaged<CallBox>.fromOpaque($0).takeRetainedValue().call() } }, box.toOpaque())
+      raw, { user in user.map { Unmanaged<CallBox>.fromOpaque($0).takeUnretainedValue().call() } },
+      Unmanaged.passUnretained(box).toOpaque())
   }
 
   /// Offers the message to the host. `verdict` is called once on the stage thread, unless the result is false.

@@ -348,7 +348,8 @@ typedef struct ix_draft_functions {
   /* Copies sender, options and attributes (no recipients) from a job. */
   ix_status (*copy_envelope)(ix_draft *draft, const ix_job *job);
   /* [any] Appends octets to the content. Takes all of them or none: IX_AGAIN when the way to the spool is full (the room
-   * callback of `on_room` comes when it is not), IX_TOO_BIG when the limit is passed. */
+   * callback of `on_room` comes when it is not), IX_TOO_BIG when the limit is passed. More than 128 KiB in one call may
+   * be IX_INVALID: what can never fit into the way at once would wait for ever. */
   ix_status (*write)(ix_draft *draft, ix_span octets);
   /* [any] The same, but waits for room. Only in a filter or sink, or on a thread of the stage's own: on a source's
    * [stage] thread it is IX_INVALID. */
@@ -357,7 +358,8 @@ typedef struct ix_draft_functions {
   ix_status (*keep_content)(ix_draft *draft, const ix_job *job);
   /* [any] Frees a draft that was neither offered nor emitted. */
   void (*discard)(ix_draft *draft);
-  /* [any] `room` is called on [stage], once, when a write that got IX_AGAIN may be tried again. */
+  /* [any] `room` is called on [stage], once, when a write that got IX_AGAIN may be tried again; not at all for a draft
+   * that is discarded, offered or emitted before. */
   void (*on_room)(ix_draft *draft, void (*room)(void *user), void *user);
 } ix_draft_functions;
 
@@ -385,9 +387,9 @@ typedef enum ix_congestion {
 #define IX_INGEST "ix.ingest/1"
 typedef struct ix_ingest_functions {
   size_t size;
-  /* [any] Offers a complete draft, which is the host's from here on whatever the result. `verdict` is called on [stage],
-   * once, when the message is durable or refused; only then may a peer be told. It is not called when the result is not
-   * IX_OK. The verdict is borrowed. */
+  /* [any] In a source. Offers a complete draft, which is the host's from here on whatever the result. `verdict` is called
+   * on [stage], once, when the message is durable or refused, and with IX_CLOSED before destroy when neither has happened;
+   * only then may a peer be told. It is not called when the result is not IX_OK. The verdict is borrowed. */
   ix_status (*offer)(ix_draft *draft, uint32_t port, void (*verdict)(void *user, const ix_verdict *verdict), void *user);
   /* [any] ix_congestion, now. */
   uint32_t (*congestion)(const ix_host *host);
@@ -414,7 +416,8 @@ typedef struct ix_loop_functions {
   uint64_t (*timer)(const ix_host *host, double seconds, void (*fire)(void *user), void *user);
   /* [stage] True when it had not fired yet, and now will not. */
   bool (*cancel_timer)(const ix_host *host, uint64_t timer);
-  /* [any] Calls `call` on [stage] soon. This is how a thread of the stage's own comes back. IX_CLOSED after stop. */
+  /* [any] Calls `call` on [stage] soon. This is how a thread of the stage's own comes back. IX_CLOSED from
+   * shortly before destroy on, so that what is open after stop can still be finished. */
   ix_status (*post)(const ix_host *host, void (*call)(void *user), void *user);
   /* [any] Nanoseconds on a clock that only moves forward. */
   int64_t (*monotonic)(const ix_host *host);
