@@ -53,19 +53,20 @@ private func complaint(_ line: String) -> UsageError? {
     #expect(try parse("send - --to a --to b").arguments.texts(names) == ["a", "b"])
   }
 
-  @Test(arguments: [
-    ("", "no verb", "interchange help lists them"), ("lsit", "there is no verb 'lsit'", "did you mean 'list'?"),
-    ("queue", "queue what?", "one of: show"), ("queue sohw", "queue has no verb 'sohw'", "did you mean 'show'?"),
-    ("list --sise 3", "list has no option '--sise'", "did you mean 'size'?"),
-    ("list -x", "list has no option '-x'", "interchange help list lists them"),
-    ("list --size", "--size needs a value", "-s, --size N"),
-    ("list --size 11", "--size '11' is not a whole number from 1 to 10", nil),
-    ("list --size 1 --size 2", "--size stands twice", nil),
-    ("list --older-than 5", "--older-than '5' is a duration without a unit", "write 5s, 5m or 5h"),
-    ("list --kind huge", "--kind cannot be 'huge'", "one of: big, small"),
-    ("list --json=yes", "--json takes no value", nil), ("list a", "list has no place for 'a'", nil),
-    ("queue show", "queue show needs ID", nil), ("send a", "send needs --to NAME", nil),
-  ] as [(String, String, String?)])
+  @Test(
+    arguments: [
+      ("", "no verb", "interchange help lists them"), ("lsit", "there is no verb 'lsit'", "did you mean 'list'?"),
+      ("queue", "queue what?", "one of: show"), ("queue sohw", "queue has no verb 'sohw'", "did you mean 'show'?"),
+      ("list --sise 3", "list has no option '--sise'", "did you mean 'size'?"),
+      ("list -x", "list has no option '-x'", "interchange help list lists them"),
+      ("list --size", "--size needs a value", "-s, --size N"),
+      ("list --size 11", "--size '11' is not a whole number from 1 to 10", nil),
+      ("list --size 1 --size 2", "--size stands twice", nil),
+      ("list --older-than 5", "--older-than '5' is a duration without a unit", "write 5s, 5m or 5h"),
+      ("list --kind huge", "--kind cannot be 'huge'", "one of: big, small"),
+      ("list --json=yes", "--json takes no value", nil), ("list a", "list has no place for 'a'", nil),
+      ("queue show", "queue show needs ID", nil), ("send a", "send needs --to NAME", nil),
+    ] as [(String, String, String?)])
   func `what makes no sense is said in words that help`(_ line: String, _ text: String, _ hint: String?) {
     let error = complaint(line)
     #expect(error?.text == text)

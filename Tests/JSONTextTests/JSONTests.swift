@@ -46,7 +46,8 @@ private func complaint(_ text: String, limits: JSONLimits = JSONLimits()) -> Str
     ("-9223372036854775809", "a number beyond 64 bits at octet 1"), ("\"a", "a string without an end at octet 1"),
     ("\"\n\"", "a control character in a string at octet 2"), ("\"\\x\"", "no such escape at octet 2"),
     ("\"\\u12g4\"", "no hexadecimal digit at octet 6"), ("\"\\ud800\"", "half of a surrogate pair at octet 2"),
-    ("\"\\ud800\\u0041\"", "half of a surrogate pair at octet 2"), ("\"\\udc00\"", "half of a surrogate pair at octet 2"),
+    ("\"\\ud800\\u0041\"", "half of a surrogate pair at octet 2"),
+    ("\"\\udc00\"", "half of a surrogate pair at octet 2"),
     ("\"\\", "the text ends in an escape at octet 3"),
   ])
   func `what is no JSON is refused with its place`(_ text: String, _ expected: String) {

@@ -3,8 +3,10 @@ public enum CommandLineInterface {
   /// In the order of the overview.
   static let verbs: [Verb] = [
     .run, .check, .schema, .graph,
-    .stageList, .stageShow,
+    .stageList, .stageShow, .stageCheck, .stageNew,
     .queueList, .queueShow, .queueHold, .queueRelease, .queueRetry, .queueDelete, .queueShape,
+    .deadList, .deadShow, .deadRequeue, .deadExport, .deadDrop,
+    .spoolVerify, .spoolDump,
     .trace, .ledger, .inject, .status, .health,
     .version, .help,
   ]

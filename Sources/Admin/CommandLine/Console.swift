@@ -40,16 +40,7 @@ public struct Console {
 
   private static func write(_ text: String, to descriptor: Int32) {
     var text = text
-    text.withUTF8 { octets in
-      var done = 0
-      while done < octets.count {
-        let rest = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(octets)[done...])
-        let count = Glibc.write(descriptor, rest.baseAddress, rest.count)
-        if count < 0 && errno == EINTR { continue }
-        // Nobody is left to read it: a pager that was closed, a full disk behind a redirection.
-        guard count > 0 else { return }
-        done += count
-      }
-    }
+    // Nobody may be left to read it: a pager that was closed, a full disk behind a redirection.
+    text.withUTF8 { _ = StandardOutput.write(UnsafeRawBufferPointer($0), to: descriptor) }
   }
 }

@@ -50,7 +50,8 @@ struct Option: Sendable, Hashable {
 // Options that several verbs have.
 extension Option {
   static let config = Option(
-    "config", letter: "c", .text("FILE"), "The pipeline file; else ./pipeline.yaml, else /etc/interchange/pipeline.yaml.")
+    "config", letter: "c", .text("FILE"),
+    "The pipeline file; else ./pipeline.yaml, else /etc/interchange/pipeline.yaml.")
   static let json = Option("json", .flag, "One JSON object a line, see docs/cli.md.")
   static let dryRun = Option("dry-run", letter: "n", .flag, "Say what would be done, and do nothing.")
   static let help = Option("help", letter: "h", .flag, "This text.")

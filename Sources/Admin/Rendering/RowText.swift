@@ -138,8 +138,10 @@ enum RowText {
       }, right: [3, 4, 5])
     let metrics = row["metrics"]?.members ?? []
     if !metrics.isEmpty {
-      text += "\n" + Columns.table(
-        ["METRIC", "VALUE"], metrics.map { [Shown.text($0.0), String($0.1.integer ?? 0)] }, right: [1])
+      text +=
+        "\n"
+        + Columns.table(
+          ["METRIC", "VALUE"], metrics.map { [Shown.text($0.0), String($0.1.integer ?? 0)] }, right: [1])
     }
     return text
   }
@@ -153,7 +155,8 @@ enum RowText {
         + (row["by_age"]?.array ?? []).map { String($0.integer ?? 0) }
     }
     let head = ["STAGE", "DESTINATION", "T"] + numbers.map(String.init) + ["\(numbers.last ?? 0)+"]
-    let body = [cells("TOTAL", "", total)]
+    let body =
+      [cells("TOTAL", "", total)]
       + rows.dropLast().map { row in
         cells(shown(row, "stage"), row["destination"]?.string == "" ? "-" : shown(row, "destination"), row)
       }

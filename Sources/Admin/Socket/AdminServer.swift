@@ -96,6 +96,11 @@ final class AdminServer: Sendable {
     bell.signal()
     listener.removePath()
     for stream in streams { stream.shutDown() }
+    waitUntilIdle(seconds: seconds)
+  }
+
+  /// Waits until no connection is open.
+  func waitUntilIdle(seconds: Double = 5) {
     let deadline = MonotonicTime.now().advanced(bySeconds: seconds)
     while open.withLock({ !$0.streams.isEmpty }), deadline > .now() {
       _ = ended.wait(timeoutSeconds: deadline.seconds(since: .now()))
@@ -158,7 +163,8 @@ final class AdminServer: Sendable {
       switch error {
       case .ended: return false
       case .timedOut: return try sendAway(channel, "the request took too long", .temporary)
-      case .tooLong: return try sendAway(channel, "a request of more than \(AdminLimits.requestOctetsMax) octets", .usage)
+      case .tooLong:
+        return try sendAway(channel, "a request of more than \(AdminLimits.requestOctetsMax) octets", .usage)
       }
     }
     let request: JSONValue

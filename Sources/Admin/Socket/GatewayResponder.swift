@@ -29,7 +29,8 @@ struct GatewayResponder: AdminResponder {
       case .queueHold: try order(.hold(reason: request["reason"]?.string ?? "held by an operator"), request, emit)
       case .queueRelease: try order(.release, request, emit)
       case .queueRetry: try order(.retry, request, emit)
-      case .queueDelete: try order(.delete(reason: request["reason"]?.string ?? "deleted by an operator"), request, emit)
+      case .queueDelete:
+        try order(.delete(reason: request["reason"]?.string ?? "deleted by an operator"), request, emit)
       case .inject: try inject(request, body, emit)
       case .trace: try trace(request, emit)
       }

@@ -21,7 +21,10 @@ extension Verb {
     operands: [Operand(name: "FILE")], options: [place, from, to, asIs, .json, .config],
     examples: [
       ("interchange inject hello.eml --at imc_in --from a@example.com --to b@example.net", "As if a source had it."),
-      ("printf 'Subject: test\\n\\nhello\\n' | interchange inject - --at route --from '' --to b@example.net", "By pipe."),
+      (
+        "printf 'Subject: test\\n\\nhello\\n' | interchange inject - --at route --from '' --to b@example.net",
+        "By pipe."
+      ),
     ]
   ) { arguments, console in
     var content: [UInt8]

@@ -6,7 +6,9 @@ extension Verb {
   static let queueShow = Verb(
     name: "queue show", summary: "tells about messages: the envelope, and where each recipient stands",
     operands: [Operand(name: "ID", count: .oneOrMore)], options: [.json, .config],
-    examples: [("interchange queue show 0CKZ3V7PW0000", "Sender, size, and each recipient's stage, attempts and reason.")]
+    examples: [
+      ("interchange queue show 0CKZ3V7PW0000", "Sender, size, and each recipient's stage, attempts and reason.")
+    ]
   ) { arguments, console in
     let now = WallTime.now()
     var worst = ExitCode.done
