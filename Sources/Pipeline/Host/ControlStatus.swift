@@ -63,7 +63,8 @@ public struct GatewayHealth: Sendable, Equatable {
 }
 
 extension GatewayControl {
-  /// Walks the queue in one visit, because an account is of one moment: about 10 ms for 100,000 recipients.
+  /// Walks the queue in one visit, because an account is of one moment; the only call here whose visit grows with the
+  /// queue.
   public func ledger() throws(ControlError) -> LedgerReport {
     try ask { hub, now in
       var holders: [Int: LedgerReport.Holder] = [:]
