@@ -295,7 +295,7 @@ public struct SMTPServerSession: Sendable {
       case .readingData: readData(&rest)
       case .readingChunk(let chunk): readChunk(chunk, &rest)
       case .checkingRecipient, .awaitingVerdict:
-        backlog = rest
+        backlog = Array(rest)[...]  // not a slice, which would keep the reader's whole buffer
         return
       case .awaitingStart, .startingTLS:  // spoke before the greeting, or into the handshake
         close()
