@@ -50,11 +50,11 @@ final class RunnerJob: Sendable {
     }
   }
 
-  /// The longest run of content in one piece from `offset` on; empty at the end.
+  /// The longest run of content in one piece from `offset` on, up to a bound; empty at the end.
   func content(from offset: UInt64, in segments: SegmentMap) throws(CallRefusal) -> UnsafeRawBufferPointer {
     guard let content else { throw .invalid("the host sent extents that do not fit the content") }
     guard let run = content.run(at: offset) else { return UnsafeRawBufferPointer(start: nil, count: 0) }
-    let end = run.offset + run.count
+    let end = run.offset + min(run.count, RunnerLimits.pieceOctets)
     let held = state.withLock { state in
       state.mappings.last { $0.segment == run.segment && UInt64($0.mapping.octets.count) >= end }?.mapping
     }
@@ -68,6 +68,7 @@ final class RunnerJob: Sendable {
       mapping = found
       state.withLock { $0.mappings.append((run.segment, found)) }
     }
+    if content.octets > RunnerLimits.contentOctetsKept { mapping.leave(before: Int(run.offset)) }
     return UnsafeRawBufferPointer(rebasing: mapping.octets[Int(run.offset)..<Int(end)])
   }
 

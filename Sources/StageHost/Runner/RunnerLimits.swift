@@ -21,6 +21,10 @@ enum RunnerLimits {
   static let breachesLogged = 100
   /// Segments that stay mapped when no job reads them. Address space only: the pages are the page cache's.
   static let segmentsMapped = 64
+  /// Octets of one piece of content that a stage reads.
+  static let pieceOctets: UInt64 = 1 << 20
+  /// Of a larger content, pages that were read are left, so that its size does not show in a worker's memory.
+  static let contentOctetsKept: UInt64 = 4 << 20
   /// Seconds that a reader waits for the descriptor of a segment which the host has promised.
   static let segmentWaitSeconds = 5.0
   /// Seconds between two looks at whether the host is still there, when a writer waits for room.

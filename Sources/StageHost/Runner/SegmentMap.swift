@@ -35,6 +35,16 @@ public final class SegmentMap: Sendable {
       octets = UnsafeRawBufferPointer(start: base, count: Int(status.st_size))
     }
 
+    /// Takes pages well behind `offset` out of this process's memory. Whoever looks at them again gets them from the
+    /// page cache: what was lent stays valid.
+    func leave(before offset: Int) {
+      let piece = Int(RunnerLimits.pieceOctets)
+      let end = (offset - piece) / piece * piece
+      guard end > 0, end <= octets.count, let base = octets.baseAddress else { return }
+      let start = max(0, end - 2 * piece)
+      madvise(UnsafeMutableRawPointer(mutating: base + start), end - start, MADV_DONTNEED)
+    }
+
     deinit { munmap(UnsafeMutableRawPointer(mutating: octets.baseAddress), octets.count) }
   }
 
