@@ -16,6 +16,11 @@ public enum Signals {
       action.sa_flags = Int32(SA_RESTART)
       _ = sigaction(signal, &action, nil)
     }
+    // Whoever started this process may have had them blocked, which is inherited.
+    var set = sigset_t()
+    sigemptyset(&set)
+    for signal in signals { sigaddset(&set, signal) }
+    pthread_sigmask(SIG_UNBLOCK, &set, nil)
   }
 
   // Only what a handler may do (signal-safety(7)): atomics without locks, and write.
