@@ -104,6 +104,7 @@ let package = Package(
     .testTarget(
       name: "ABITests", dependencies: ["StageHost", "PipelineConfig", "CInterchange"],
       exclude: ["layout-level0.txt", "level0-x86_64.abi"], swiftSettings: strict),
-    .testTarget(name: "IntegrationTests", dependencies: ["MailModel", "Platform"], swiftSettings: strict),
+    .testTarget(
+      name: "IntegrationTests", dependencies: ["MailModel", "Platform"], exclude: ["Peers"], swiftSettings: strict),
   ]
 )
