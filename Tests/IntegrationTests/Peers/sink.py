@@ -24,6 +24,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--port", type=int, default=0)
 parser.add_argument("--certificate")
 parser.add_argument("--key")
+parser.add_argument("--keep", action="store_true", help="note bodies too, as \"body\"")
 parser.add_argument("--no-dsn", action="store_true")
 parser.add_argument("--delay", type=float, default=0, help="seconds before the answer to a content")
 options = parser.parse_args()
@@ -110,10 +111,10 @@ class Session(asyncio.Protocol):
             self.in_content = True
             self.header = b""
             self.in_header = True
+            self.body = b""
             self.octets = 0
             self.digest = hashlib.sha256()
             self.buffer = b"\r\n" + self.buffer
-            self.is_first = True
         elif verb == b"RSET":
             self.reset()
             self.say("250 2.0.0 ok")
@@ -157,6 +158,8 @@ class Session(asyncio.Protocol):
             self.header = head
             self.in_header = False
         self.octets += len(piece)
+        if options.keep:
+            self.body += piece
         self.digest.update(piece)
 
     def finish(self):
@@ -172,6 +175,8 @@ class Session(asyncio.Protocol):
             "tls": self.tls,
             "helo": self.helo,
         }
+        if options.keep:
+            note["body"] = self.body.decode("utf-8", "replace")
         self.reset()
         # Written down first: what was answered 250 is in the record, whatever happens then.
         print(json.dumps(note), flush=True)

@@ -23,6 +23,8 @@ struct Arrival: Decodable {
   var header: String
   var bodyOctets: Int
   var bodyDigest: String
+  /// With `--keep`.
+  var body: String?
   var tls: Bool
   var helo: String
 }
@@ -116,6 +118,30 @@ final class Client {
     to port: Int, _ options: [String] = [], seconds: Double = Program.patience
   ) throws -> [Told] {
     try Client(port: port, options).finish(seconds: seconds)
+  }
+}
+
+/// `Peers/raw.py`: says exactly what it is told to.
+enum Raw {
+  static let hello = "EHLO client.example.org\\r\\n"
+
+  /// The lines that the server said, the greeting first.
+  static func talk(to port: Int, _ said: [(count: Int, text: String)]) throws -> [String] {
+    let words = said.flatMap { ["\($0.count)", $0.text] }
+    return try Program.run(["python3", Peers.directory + "/raw.py", "\(port)"] + words).split(separator: "\n")
+      .map(String.init)
+  }
+
+  /// One message, in one dialogue; the last reply.
+  static func mail(
+    to port: Int, from: String, recipients: [String], content: String = "Subject: test\\r\\n\\r\\ntext\\r\\n"
+  ) throws -> [String] {
+    var said = [(count: 1, text: hello), (count: 1, text: "MAIL FROM:\(from)\\r\\n")]
+    for recipient in recipients { said.append((1, "RCPT TO:\(recipient)\\r\\n")) }
+    said.append((1, "DATA\\r\\n"))
+    said.append((1, content + ".\\r\\n"))
+    said.append((1, "QUIT\\r\\n"))
+    return try talk(to: port, said)
   }
 }
 
