@@ -104,7 +104,7 @@ extension WireReader {
       name: try readString(), version: try readString(), summary: try readString(), path: try readString(),
       stages: try readList(max: ModuleLimits.stagesMax) { (reader) throws(WireCodingError) in
         let name = try reader.readString()
-        guard let kind = ModuleStageKind(rawValue: try reader.read(UInt32.self)) else { throw .invalid("stage kind") }
+        guard let kind = StageKind(rawValue: try reader.read(UInt8.self)) else { throw .invalid("stage kind") }
         return StageDescription(
           name: name, kind: kind, summary: try reader.readString(),
           ports: try reader.readList(max: ModuleLimits.portsMax) { (reader) throws(WireCodingError) in

@@ -26,14 +26,14 @@ public struct ModuleDescription: Hashable, Sendable {
 /// A kind of stage that a module offers (`ix_stage_class`).
 public struct StageDescription: Sendable, Equatable {
   public var name: String
-  public var kind: ModuleStageKind
+  public var kind: StageKind
   public var summary: String
   /// Output ports; a port is named by its index where octets count.
   public var ports: [String]
   public var settings: [SettingDeclaration]
 
   public init(
-    name: String, kind: ModuleStageKind, summary: String, ports: [String] = [], settings: [SettingDeclaration] = []
+    name: String, kind: StageKind, summary: String, ports: [String] = [], settings: [SettingDeclaration] = []
   ) {
     self.name = name
     self.kind = kind
@@ -45,24 +45,16 @@ public struct StageDescription: Sendable, Equatable {
 
 extension StageDescription: Hashable {
   // Declarations compare, but do not hash; names are enough to spread descriptions.
+  /// The same as a pipeline file's stages refer to it.
+  ///
+  /// - Parameter module: The module's name under `modules:`.
+  public func declaration(in module: String) -> StageDeclaration {
+    StageDeclaration(module: module, name: name, kind: kind, ports: ports, settings: settings, summary: summary)
+  }
+
   public func hash(into hasher: inout Hasher) {
     hasher.combine(name)
     hasher.combine(ports)
-  }
-}
-
-/// `ix_stage_kind`.
-public enum ModuleStageKind: UInt32, Sendable, CaseIterable {
-  case source = 1
-  case filter = 2
-  case sink = 3
-
-  public var word: String {
-    switch self {
-    case .source: "source"
-    case .filter: "filter"
-    case .sink: "sink"
-    }
   }
 }
 

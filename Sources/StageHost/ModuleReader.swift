@@ -40,7 +40,7 @@ struct ModuleReader {
     let raw = pointer.pointee
     let name = try name(raw.name, "a stage")
     let what = "stage '\(name)'"
-    guard let kind = ModuleStageKind(rawValue: raw.kind) else {
+    guard let kind = UInt8(exactly: raw.kind).flatMap({ StageKind(rawValue: $0) }) else {
       throw .malformed(.stage, "\(what) is of the unknown kind \(raw.kind)")
     }
     guard raw.flags == 0 else { throw .malformed(.stage, "\(what) has unknown flags") }

@@ -14,9 +14,7 @@ struct StageCatalog {
     for entry in pipeline.file.modules {
       for stage in pipeline.modules[entry.name]?.stages ?? [] {
         declarations.append(
-          StageDeclaration(
-            module: entry.name, name: stage.name, kind: StageKind(rawValue: UInt8(stage.kind.rawValue)) ?? .filter,
-            ports: stage.ports, settings: stage.settings, summary: stage.summary))
+          stage.declaration(in: entry.name))
       }
     }
     self.declarations = declarations

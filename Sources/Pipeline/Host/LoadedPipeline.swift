@@ -27,11 +27,7 @@ public struct LoadedPipeline: Sendable {
       switch describe(entry, search, executable) {
       case .success(let module):
         modules[entry.name] = module
-        declarations += module.stages.map { stage in
-          StageDeclaration(
-            module: entry.name, name: stage.name, kind: StageKind(stage.kind), ports: stage.ports,
-            settings: stage.settings, summary: stage.summary)
-        }
+        declarations += module.stages.map { $0.declaration(in: entry.name) }
       case .failure(let error):
         unavailable.insert(entry.name)
         diagnostics.error("module \(entry.name) cannot be loaded: \(error)", at: entry.fileMark)
@@ -56,15 +52,5 @@ public struct LoadedPipeline: Sendable {
   public static func directory(of path: String) -> String {
     guard let slash = path.lastIndex(of: "/") else { return "." }
     return slash == path.startIndex ? "/" : String(path[..<slash])
-  }
-}
-
-extension StageKind {
-  fileprivate init(_ kind: ModuleStageKind) {
-    switch kind {
-    case .source: self = .source
-    case .filter: self = .filter
-    case .sink: self = .sink
-    }
   }
 }
