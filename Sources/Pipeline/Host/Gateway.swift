@@ -85,9 +85,14 @@ public final class Gateway: @unchecked Sendable {
     do throws(SystemError) {
       try loop.watch(signals.rawValue, .readable) { [unowned self] _ in
         signals.drain()
-        for signal in Signals.take() where signal == Signals.terminate || signal == Signals.interrupt { hub.stop() }
+        for signal in Signals.take() {
+          if signal == Signals.terminate || signal == Signals.interrupt { hub.stop() }
+          if signal == Signals.hangUp {
+            log.write(.warning, stage: nil, nil, "SIGHUP: a changed pipeline is read at the next start")
+          }
+        }
       }
-      Signals.ring(signals.rawValue, for: [Signals.terminate, Signals.interrupt])
+      Signals.ring(signals.rawValue, for: [Signals.terminate, Signals.interrupt, Signals.hangUp])
       let committer = try Platform.Thread.start(name: "committer") { [self] in serveSpool() }
       let failure = hub.run()
       // After a failure the committer has ended, or waits for nothing that comes; the process ends.
