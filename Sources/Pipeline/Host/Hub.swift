@@ -306,13 +306,28 @@ final class Hub: @unchecked Sendable {
       guard let self else { return }
       dispatcher.checkDeadlines(now)
       carryOut()
+      forgetFreedSegments()
       updateCongestion()
       scheduleCheck()
     }
   }
 
+  private func forgetFreedSegments() {
+    for link in links.values {
+      for segment in link.segments where descriptor(segment) == nil {
+        // A process that is gone is told by its process descriptor, and has nothing mapped.
+        try? link.process.forget(segment: segment)
+        link.segments.remove(segment)
+      }
+    }
+  }
+
+  /// With less room than this for new mail, sources refuse it before DATA: the rest of a segment that an ordinary message
+  /// does not fit into is no room.
+  private static let roomOctetsMin: Int64 = 256 * 1024
+
   private func updateCongestion() {
-    let level: UInt8 = spoolRoom.load(ordering: .relaxed) <= 0 ? 2 : 0
+    let level: UInt8 = spoolRoom.load(ordering: .relaxed) < Self.roomOctetsMin ? 2 : 0
     guard level != congestion else { return }
     congestion = level
     log.write(

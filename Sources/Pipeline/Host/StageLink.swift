@@ -38,6 +38,8 @@ final class StageLink {
 protocol StageProcess: AnyObject {
   /// Gives the process a segment to read contents from, before the job that needs it.
   func give(segment: UInt32, descriptor: Int32) throws(SystemError)
+  /// The segment is freed; whoever still maps it keeps the file system from having its space back.
+  func forget(segment: UInt32) throws(SystemError)
   /// Ends it at once. A thread cannot be ended; it is left alone.
   func kill()
   /// The stage has said that nothing more will come.

@@ -63,6 +63,8 @@ private final class WorkerStage: StageProcess {
   private let worker: WorkerProcess
   private let bell: EventFD
   private let loop: EventLoop
+  /// Messages wait for room in the control channel, which is watched.
+  private var isFlushing = false
 
   var stageBell: Int32 { bell.rawValue }
 
@@ -86,11 +88,23 @@ private final class WorkerStage: StageProcess {
 
   func give(segment: UInt32, descriptor: Int32) throws(SystemError) {
     try worker.sendSegment(segment, descriptor)
-    guard worker.isBlocked else { return }
+    try flushLater()
+  }
+
+  func forget(segment: UInt32) throws(SystemError) {
+    try worker.forgetSegment(segment)
+    try flushLater()
+  }
+
+  private func flushLater() throws(SystemError) {
+    guard worker.isBlocked, !isFlushing else { return }
+    isFlushing = true
     try loop.watch(worker.controlDescriptor, .writable) { [unowned self] _ in
       // A worker that is gone is told by its process descriptor.
       try? worker.flush()
-      if !worker.isBlocked { loop.unwatch(worker.controlDescriptor) }
+      guard !worker.isBlocked else { return }
+      isFlushing = false
+      loop.unwatch(worker.controlDescriptor)
     }
   }
 
@@ -115,6 +129,7 @@ extension WorkerProcess.End {
 /// A stage on a thread of the host.
 private final class InlineStageProcess: StageProcess {
   private let stage: InlineStage
+  private let segments: SegmentMap
   private let bell: EventFD
   private let ended: (String?) -> Void
 
@@ -130,13 +145,16 @@ private final class InlineStageProcess: StageProcess {
     }
     bell = try EventFD()
     self.ended = ended
+    segments = SegmentMap { segment in descriptor(segment).flatMap { try? .duplicating($0) } }
     stage = try InlineStage(
       stageClass, setup: setup, region: region, stageBell: bell.rawValue, hostBell: loop.doorbellDescriptor,
-      segments: SegmentMap { segment in descriptor(segment).flatMap { try? .duplicating($0) } })
+      segments: segments)
   }
 
   /// The host's thread reads the spool itself.
   func give(segment: UInt32, descriptor: Int32) {}
+
+  func forget(segment: UInt32) { segments.forget(segment) }
 
   func kill() { stage.abandon() }
 
