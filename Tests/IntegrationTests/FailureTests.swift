@@ -85,7 +85,10 @@ extension IntegrationTests {
       let spool = place + "/spool"
       try Program.run(["mkdir", spool])
       try Program.run(["mount", "-t", "tmpfs", "-o", "size=64m,mode=0700", "interchange-test", spool])
-      defer { _ = try? Program.run(["umount", "-l", spool], expecting: nil) }
+      defer {
+        _ = try? Program.run(["umount", "-l", spool], expecting: nil)
+        try? FileManager.default.removeItem(atPath: place)
+      }
       let nextHop = try Ports.free()
       let gateway = try GatewayProcess(
         stages: Pipelines.relay(to: nextHop, retry: "retry: { schedule: [1s], expire: 1h }"),
