@@ -90,7 +90,7 @@ let package = Package(
     // Tests: one folder a target, and the cross-cutting suites.
     tests("MailModel"), tests("Platform", ["MailModel"]), tests("Ring", ["Platform", "MailModel", "RingPeer"]),
     tests("Spool", ["MailModel", "Platform", "SpoolTesting"]),
-    tests("PipelineConfig", ["MailModel"]), tests("StageKit", ["MailModel"]),
+    tests("PipelineConfig", ["MailModel"]), tests("StageKit", ["MailModel", "CInterchange"]),
     tests("Spoke", ["MailModel", "Platform", "Ring"]),
     tests("SMTP", ["MailModel"], exclude: ["Dialogues"]), tests("InternetMessage", ["MailModel"]),
     tests("DeadLetterStore", ["MailModel", "Platform"]),
