@@ -148,5 +148,18 @@ extension IntegrationTests {
     @Test func `the shipped pipeline is sound`() throws {
       try Program.run([GatewayProcess.executable, "check", "-c", Peers.root + "/pipeline.yaml"])
     }
+
+    @Test func `the schema for editors takes the shipped pipeline and no misspelt key, says another validator`() throws {
+      let shipped = Peers.root + "/pipeline.yaml"
+      let place = try GatewayProcess.makeDirectory()
+      let misspelt = place + "/misspelt.yaml"
+      let text = try String(contentsOfFile: shipped, encoding: .utf8)
+      try text.replacingOccurrences(of: "min_free:", with: "min_fre:").write(
+        toFile: misspelt, atomically: true, encoding: .utf8)
+      let judge = "'\(GatewayProcess.executable)' schema -c '\(shipped)' | /usr/bin/python3 '\(Peers.directory)/schema.py' "
+      #expect(try Program.run(["sh", "-c", judge + "'\(shipped)'"]) == "sound")
+      let complaints = try Program.run(["sh", "-c", judge + "'\(misspelt)'"])
+      #expect(complaints.contains("min_fre") && complaints.hasSuffix("wrong"))
+    }
   }
 }
