@@ -78,6 +78,12 @@ private final class Desk {
     #expect(refused.failure == .noSpace)
   }
 
+  @Test func `a draft whose octets are not there does not become an empty message`() throws {
+    let desk = try Desk()
+    #expect(try desk.offer(key, octets: 12).failure == .noSpace)
+    #expect(try desk.offer(key, octets: 0).failure == nil)
+  }
+
   @Test func `after a failed sync nothing is handed back, and the reason is known`() throws {
     let desk = try Desk()
     var intake = Intake {}

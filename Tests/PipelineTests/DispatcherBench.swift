@@ -18,6 +18,7 @@ final class DispatcherBench {
   var history: [HistoryEvent] = []
   var cancelled: [UInt64] = []
   var killed: [Int] = []
+  var discarded: [UInt64] = []
   /// Nil: transactions wait in `waiting`.
   var commits: ((Transaction) -> SpoolError?)? = { _ in nil }
   private var lastDraft: UInt64 = 0
@@ -74,6 +75,7 @@ final class DispatcherBench {
         case .send(_, .cancel(let job)): cancelled.append(job)
         case .send: break
         case .commit(let transaction): waiting.append(transaction)
+        case .discard(let key): discarded.append(key.draft)
         case .kill(let lane, _): killed.append(lane)
         case .log: break
         case .record(let event): history.append(event)

@@ -164,6 +164,40 @@ private typealias Bench = DispatcherBench
     }
   }
 
+  @Test func `a filter whose new content found no room does its work again`() throws {
+    let bench = DispatcherBench()
+    bench.offer(to: ["a@one.example", "b@one.example"])
+    let job = try #require(bench.take(Bench.filter))
+    bench.commits = { _ in .noSpace }
+    bench.finish(
+      Bench.filter, job,
+      [.init(count: 1, answer: .moved(emission: 0)), .init(count: 1, answer: .answered(.failed(.gone)))],
+      emissions: [
+        .init(draft: 7, port: 0, envelope: Envelope(reversePath: nil, recipients: [Recipient(.smtp("x@one.example"))]))
+      ])
+    #expect(bench.isBalanced)
+    bench.commits = { _ in nil }
+    bench.pass(seconds: 2)
+    #expect(bench.dispatcher.ledger.moved == 0, "the octets of the refused draft are gone")
+    let again = bench.jobs[Bench.filter, default: []].flatMap { $0.envelope.recipients.map(\.address.text) }
+    #expect(again.sorted() == ["a@one.example", "b@one.example"])
+    #expect(bench.isBalanced)
+  }
+
+  @Test func `drafts that nobody will use are forgotten`() throws {
+    let bench = DispatcherBench()
+    let refused = bench.offer(to: [])
+    #expect(bench.discarded == [refused])
+    bench.offer(to: ["a@one.example"])
+    let job = try #require(bench.take(Bench.filter))
+    let envelope = Envelope(reversePath: nil, recipients: [Recipient(.smtp("x@one.example"))])
+    bench.finish(
+      Bench.filter, job, [.init(count: 1, answer: .moved(emission: 0))],
+      emissions: [.init(draft: 7, port: 99, envelope: envelope)])
+    #expect(bench.discarded == [refused, 7])
+    #expect(bench.dispatcher.countLive().deferred == 1 && bench.isBalanced)
+  }
+
   @Test func `an outcome that finds the disk full waits and is not asked for again`() {
     let bench = DispatcherBench()
     bench.offer(to: ["a@one.example"])

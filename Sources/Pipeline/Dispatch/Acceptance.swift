@@ -22,6 +22,7 @@ extension Dispatcher {
   }
 
   func refuse(_ key: DraftKey, _ lane: Int, _ status: DeliveryStatus) {
+    effects.append(.discard(key))
     effects.append(.send(lane: lane, .verdict(draft: key.draft, .refused(status))))
   }
 

@@ -30,6 +30,8 @@ public final class Dispatcher {
   public enum Effect {
     case send(lane: Int, DownFrame)
     case commit(Transaction)
+    /// Nobody will use this draft: its content is to be forgotten.
+    case discard(DraftKey)
     /// The process of this lane's stage holds a job far beyond its time: kill it.
     case kill(lane: Int, reason: String)
     case log(Severity, QueueID?, String)
@@ -139,6 +141,8 @@ public final class Dispatcher {
     for onward in transaction.onward { enqueue(onward.message, onward.recipients, lane: onward.lane, now) }
   }
 
+  static let repeatSeconds = 1.0
+
   func refused(_ transaction: Transaction, _ failure: SpoolError, _ now: Now) {
     switch transaction.purpose {
     case .offer(let key):
@@ -148,6 +152,14 @@ public final class Dispatcher {
         : DeliveryStatus(.localFault, "the message could not be stored")
       if let lane = offers.removeValue(forKey: key) { refuse(key, lane, status) }
     case .outcome:
+      // The octets of a draft that was refused are gone, so the filter has to make them again; nothing of its outcome has
+      // happened.
+      if let lane = transaction.repeatsAt {
+        for change in transaction.changes {
+          sleep(change.message, change.recipients, lane: lane, seconds: Self.repeatSeconds, now)
+        }
+        return
+      }
       // The stage's work is done and must not be done again: wait for room, with the outcome in memory.
       stalled.append(transaction)
       stalledUntil = now.monotonic.advanced(bySeconds: 1)

@@ -9,6 +9,7 @@ extension Dispatcher {
   public func outcome(_ outcome: OutcomeFrame, lane: Int, link: UInt64, _ now: Now) {
     guard let job = jobs[outcome.job], job.lane == lane else {
       log(.warning, nil, "\(plan.lanes[lane].id) answered a job that it does not hold")
+      discardDrafts(of: outcome, link)
       return
     }
     jobs[outcome.job] = nil
@@ -29,6 +30,7 @@ extension Dispatcher {
       if let draft = emission.draft {
         let key = DraftKey(link: link, draft: draft)
         content = .draft(key)
+        transaction.repeatsAt = lane
         stored.contentOctets = draftOctets(key)
       }
       transaction.accepts.append(newMessage(stored, content, lane: plan.lanes[lane].ports[Int(emission.port)]))
@@ -46,9 +48,19 @@ extension Dispatcher {
     if position < job.item.recipients.count {
       sort(.unanswered, Array(job.item.recipients[position...]), job, [], into: &sorted, now)
     }
-    if !allEmitted { transaction.accepts = [] }
+    if !allEmitted {
+      transaction.accepts = []
+      transaction.repeatsAt = nil
+      discardDrafts(of: outcome, link)
+    }
     settle(sorted, message, lane: lane, transaction, now)
     pump(lane, now)
+  }
+
+  private func discardDrafts(of outcome: OutcomeFrame, _ link: UInt64) {
+    for emission in outcome.emissions {
+      if let draft = emission.draft { effects.append(.discard(DraftKey(link: link, draft: draft))) }
+    }
   }
 
   /// The answers of a job by what is to be done.

@@ -222,6 +222,9 @@ final class Hub: @unchecked Sendable {
       switch effect {
       case .send(let lane, let frame): send(frame, to: lane)
       case .commit(let transaction): push(.transaction(transaction))
+      case .discard(let key):
+        if let link = links.values.first(where: { $0.number == key.link }) { link.draftOctets[key.draft] = nil }
+        push(.discard(key))
       case .kill(let lane, let reason):
         note(.error, lane, nil, "killed: \(reason)")
         links[lane]?.process.kill()

@@ -100,7 +100,8 @@ final class Committer {
     case .draft(let key):
       if starved.contains(key) { return nil }
       if let content = contents[key] { return content }
-      return engine.beginContent()  // a draft without octets
+      // Octets that were announced and are not here must never become an empty content.
+      return accept.stored.contentOctets == 0 ? engine.beginContent() : nil
     case .octets(let octets):
       let content = engine.beginContent()
       let written = try fits { () throws(SpoolError) in

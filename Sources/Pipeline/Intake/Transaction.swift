@@ -40,6 +40,9 @@ public final class Transaction: @unchecked Sendable {
   /// Written with the rest, and nothing is done when they are durable: what the dispatcher has already acted upon.
   var notes: [SpoolChange] = []
 
+  /// The lane of the filter whose drafts are in it, and which repeats its work when there is no room for them.
+  var repeatsAt: Int?
+
   // Set by the committer.
   var failure: SpoolError?
   var extents: [[ContentExtent]] = []
