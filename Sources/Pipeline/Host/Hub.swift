@@ -109,6 +109,7 @@ final class Hub: @unchecked Sendable {
     var sleeps = intake.prepareToSleep()
     guard backlog.count < Self.backlogMax else { return sleeps }
     for link in links.values {
+      guard !link.isBroken else { continue }
       do throws(SpokeError) { if try !link.end.prepareToSleep() { sleeps = false } } catch { sleeps = false }
     }
     return sleeps
@@ -120,23 +121,25 @@ final class Hub: @unchecked Sendable {
     attend(link) { (link) throws(SpokeError) in
       for _ in 0..<Self.framesPerCycle {
         guard let frame = try link.end.receive() else { return }
-        handle(frame, link, now)
+        try handle(frame, link, now)
         carryOut()
       }
     }
   }
 
-  /// Runs something with a link; a link that breaks the protocol loses its process.
+  /// Runs something with a link; a link that breaks the protocol loses its process, and is not listened to any more.
   private func attend(_ link: StageLink, _ body: (StageLink) throws(SpokeError) -> Void) {
+    guard !link.isBroken else { return }
     do throws(SpokeError) {
       try body(link)
     } catch {
+      link.isBroken = true
       note(.error, link.lane, nil, "the stage broke the protocol: \(error)")
       link.process.kill()
     }
   }
 
-  private func handle(_ frame: UpFrame, _ link: StageLink, _ now: Now) {
+  private func handle(_ frame: UpFrame, _ link: StageLink, _ now: Now) throws(SpokeError) {
     recentWorkAt = now.monotonic
     switch frame {
     case .ready:
@@ -147,7 +150,8 @@ final class Hub: @unchecked Sendable {
       dispatcher.stageUp(lane: link.lane, now)
     case .startFailed(let reason): note(.error, link.lane, nil, "could not start: \(reason)")
     case .piece(let draft, let chunk, let octets):
-      guard octets <= SpokeRegion.chunkOctets else { return }
+      // A piece passed over would leave a hole in the content.
+      guard octets <= SpokeRegion.chunkOctets, Int(chunk) < link.end.region.chunkCount else { throw .corrupt }
       link.draftOctets[draft, default: 0] += UInt64(octets)
       push(
         .piece(
@@ -290,7 +294,7 @@ final class Hub: @unchecked Sendable {
     // What it said before it ended still counts.
     let now = now
     attend(link) { (link) throws(SpokeError) in
-      while let frame = try link.end.receive() { handle(frame, link, now) }
+      while let frame = try link.end.receive() { try handle(frame, link, now) }
     }
     carryOut()
     links[lane] = nil

@@ -10,6 +10,8 @@ final class StageLink {
   let end: SpokeHostEnd
   let process: any StageProcess
   var phase = Phase.starting
+  /// It broke the protocol: nothing that it says counts until its process has ended.
+  var isBroken = false
   /// Segments whose descriptor the process has.
   var segments: Set<UInt32> = []
   /// Octets of each unfinished draft.
