@@ -1,4 +1,5 @@
 public import CInterchange
+import Synchronization
 
 /// Makes the C description of a module out of its stage types, once, for the life of the process.
 public final class StageModule: Sendable {
@@ -86,16 +87,23 @@ public final class StageModule: Sendable {
   }
 }
 
-/// Which Swift type a C stage class stands for.
+/// Which Swift type a C stage class stands for. Thread: any; tests make modules on many.
 enum StageTypes {
-  // SAFETY: written on [main] while modules load, read later; interchange.h lets no instance exist before.
-  nonisolated(unsafe) private static var types: [UnsafePointer<ix_stage_class>: any Stage.Type] = [:]
-
-  static func register(_ type: any Stage.Type, for description: UnsafePointer<ix_stage_class>) {
-    types[description] = type
+  private struct Table: @unchecked Sendable {
+    // SAFETY: Sendable, because metatypes never change and the table is behind the lock.
+    var types: [UInt: any Stage.Type] = [:]
   }
 
-  static func type(for description: UnsafePointer<ix_stage_class>) -> (any Stage.Type)? { types[description] }
+  private static let table = Mutex(Table())
+
+  static func register(_ type: any Stage.Type, for description: UnsafePointer<ix_stage_class>) {
+    let entry = Table(types: [UInt(bitPattern: description): type])
+    table.withLock { $0.types.merge(entry.types) { _, new in new } }
+  }
+
+  static func type(for description: UnsafePointer<ix_stage_class>) -> (any Stage.Type)? {
+    table.withLock { $0 }.types[UInt(bitPattern: description)]
+  }
 }
 
 /// What an `ix_instance` pointer points to.
